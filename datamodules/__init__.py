@@ -1,0 +1,1 @@
+"""LightningDataModules, one data source per file, imported as ``lit_gen.datamodules``."""

@@ -1,0 +1,86 @@
+"""What models and data promise to callbacks and commands, as typing protocols.
+
+Callbacks and commands ask what an object can do (``isinstance(model, SupportsSample)``), never what class it is, so a
+user's own LightningModule gets sample grids, scores and the command line by having the right methods.
+"""
+
+__all__ = ["Batch", "Generators", "ImageData", "Shape", "SupportsLogProb", "SupportsSample", "SupportsTranslate"]
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Batch: TypeAlias = Mapping[str, Tensor]
+Shape: TypeAlias = tuple[int, int, int]
+Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
+
+
+@runtime_checkable
+class SupportsSample(Protocol):
+    """A model that draws images from nothing but noise (and labels, if it is conditional)."""
+
+    image_shape: Shape
+
+    def sample(self, num: int, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
+        """Draws images.
+
+        Arguments:
+            num: The number of images N.
+            label: Class labels, shape [N], for conditional models.
+            generator: The source of randomness: one generator for all, or one per image. With one per image, an image
+                depends on its own generator only, not on its place in the batch.
+
+        Returns:
+            Images in [−1, 1], shape [N, C, H, W].
+        """
+
+
+@runtime_checkable
+class SupportsTranslate(Protocol):
+    """A model that turns the images of a batch into other images."""
+
+    def translate(self, batch: Batch) -> Tensor:
+        """Returns images in [−1, 1], shape [B, C, H, W]."""
+
+
+@runtime_checkable
+class SupportsLogProb(Protocol):
+    """A model with a likelihood, exact or bounded."""
+
+    def log_prob(self, image: Tensor) -> Tensor:
+        """Returns log p of images [B, C, H, W] in nats per image, shape [B]."""
+
+
+class ImageData(Protocol):
+    """A source of images with fixed splits; every datamodule of lit_gen is one."""
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, height and width."""
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes, or None when the images carry no labels."""
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        """The classes' names in the order of their labels, or None when the images carry no labels."""
+
+    @property
+    def name(self) -> str:
+        """A short name for protocols and cache keys, such as ``"fashion_mnist"``."""
+
+    def fingerprint(self, split: str) -> str:
+        """A hash of the split's content: pixels, labels and every setting that changes them."""
+
+    def num_images(self, split: str) -> int:
+        """The number of images in a split (``"train"``, ``"val"`` or ``"test"``)."""
+
+    def batches(self, split: str, batch_size: int) -> Iterable[Batch]:
+        """Iterates once over a whole split in its fixed order, neither shuffled, augmented, sharded nor padded.
+
+        Yields:
+            ``image`` uint8 [B, C, H, W], ``index`` int64 [B] and, when there are labels, ``label`` int64 [B].
+        """

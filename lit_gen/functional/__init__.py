@@ -1,0 +1,1 @@
+"""Pure functions on tensors: losses, penalties, distances between distributions. Imports torch only."""

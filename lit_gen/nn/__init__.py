@@ -1,0 +1,1 @@
+"""Networks and layers: plain torch, no Lightning."""

@@ -1,0 +1,1 @@
+"""What training needs once for every model: stepping, seeding, checkpoints."""
