@@ -1,0 +1,73 @@
+"""Rows gathered from all processes and put in the order of their index."""
+
+__all__ = ["FeatureRows", "OrderedRows"]
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from lit_gen.metrics.features import Features
+
+
+class OrderedRows:
+    """Rows with their index, as states of the torchmetrics Metric that this is mixed into.
+
+    Rows are held as they come, without a copy: several metrics that keep the same features share their memory. A process
+    that has no rows at all adds zero rows, for a gather needs to know their width.
+    """
+
+    rows: list[Tensor] | Tensor
+    index: list[Tensor] | Tensor
+
+    def add_rows(self: Any) -> None:
+        """Registers the states."""
+        self.add_state("rows", [], dist_reduce_fx="cat")
+        self.add_state("index", [], dist_reduce_fx="cat")
+
+    def append(self, rows: Tensor, index: Tensor | None) -> None:
+        """Adds rows of shape [N, D] with their index of shape [N], or with the next N numbers as their index."""
+        assert isinstance(self.rows, list) and isinstance(self.index, list), "rows are added before they are gathered"
+        if index is None:
+            start = sum(len(seen) for seen in self.index)
+            index = torch.arange(start, start + len(rows))
+        assert index.shape == rows.shape[:1], "there is one index per row"
+        self.rows.append(rows)
+        self.index.append(index.to(rows.device, torch.int64))
+
+    def ordered(self) -> Tensor:
+        """Returns all rows in the order of their index, shape [N, D].
+
+        Raises:
+            ValueError: If an index occurs twice: padded samplers and processes that do not say which images are theirs
+                would otherwise count images twice.
+        """
+        rows, index = dim_zero_cat(self.rows), dim_zero_cat(self.index)
+        index, order = index.sort()
+        if (index[1:] == index[:-1]).any():
+            raise ValueError("an index occurs twice: every process must say which of all the images its own are")
+        return rows[order]
+
+
+class FeatureRows(OrderedRows, Metric):
+    """Creates a metric that keeps every feature.
+
+    Arguments:
+        kwargs: Passed on to torchmetrics.
+    """
+
+    full_state_update = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_rows()
+
+    def update(self, features: Features, index: Tensor | None = None) -> None:
+        """Takes in N images, whose features are of shape [N, D] and whose index is of shape [N]."""
+        self.append(features.features, index)
+
+    def compute(self) -> Tensor:
+        """Returns the features of all images on all processes in the order of their index, shape [N, D]."""
+        return self.ordered()

@@ -1,0 +1,161 @@
+"""The DCGAN generator and discriminator, for any image size from 8 pixels up."""
+
+__all__ = ["DCGANDiscriminator", "DCGANGenerator"]
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.contracts import Shape
+from lit_gen.errors import UserError
+
+_COARSEST = 4  # halving stops once the shorter side is at most this
+
+
+def _halvings(image_shape: Shape) -> list[tuple[int, int]]:
+    """Lists the spatial sizes from the image's down to the coarsest map's, each the upper half of the one before."""
+    _, height, width = image_shape
+    if min(height, width) < 8:
+        raise UserError(f"DCGAN needs images of at least 8×8 pixels; these are {height}×{width}")
+    sizes = [(height, width)]
+    while min(sizes[-1]) > _COARSEST:
+        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
+    return sizes
+
+
+def _kernel(fine: tuple[int, int]) -> tuple[int, int]:
+    """Returns the kernel with which stride 2 and padding 1 take a map of this size exactly to its upper half and back.
+
+    A convolution gives ⌊(n + 2 − k)/2⌋ + 1, a transposed one 2m − 4 + k: with k = 4 for even n and k = 3 for odd n
+    these are n/2 ↔ n and (n + 1)/2 ↔ n, so that no size is cropped or padded on one side only.
+    """
+    return (4 if fine[0] % 2 == 0 else 3, 4 if fine[1] % 2 == 0 else 3)
+
+
+def _initialise(network: nn.Module) -> None:
+    """Draws every convolution's weights from N(0, 0.02²), as section 4 of the paper says."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class DCGANGenerator(nn.Module):
+    r"""Creates a DCGAN generator: transposed convolutions, batch norm and ReLU, tanh at the end.
+
+    The latent is projected to a map of about 4×4, which each layer doubles in size and halves in channels. With
+    classes, the label's one-hot code is appended to the latent.
+
+    References:
+        | Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks
+        | (Radford, Metz & Chintala, 2016)
+        | https://arxiv.org/abs/1511.06434
+
+    Arguments:
+        image_shape: The images' channels, height and width; height and width at least 8.
+        latent_dim: The size of the latent.
+        num_classes: The number of classes of a conditional generator, None for an unconditional one.
+        features: The channels of the finest hidden map; each coarser one has twice as many.
+        max_features: The most channels that any map gets.
+    """
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        latent_dim: int,
+        num_classes: int | None = None,
+        features: int = 64,
+        max_features: int = 1024,
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.num_classes = latent_dim, num_classes
+        sizes = _halvings(image_shape)[::-1]
+        widths = [image_shape[0], *(min(features * 2**i, max_features) for i in range(len(sizes) - 1))][::-1]
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(latent_dim + (num_classes or 0), widths[0], sizes[0], bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        ]
+        for i, fine in enumerate(sizes[1:]):
+            last = i == len(sizes) - 2
+            layers.append(nn.ConvTranspose2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=last))
+            layers += [nn.Tanh()] if last else [nn.BatchNorm2d(widths[i + 1]), nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+        _initialise(self)
+
+    def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps latents to images.
+
+        Arguments:
+            z: Latents, shape [B, latent_dim].
+            label: Class labels, shape [B]; needed exactly when the generator is conditional.
+
+        Returns:
+            Images in [−1, 1], shape [B, C, H, W].
+        """
+        assert z.ndim == 2 and z.shape[1] == self.latent_dim
+        assert (label is not None) == (self.num_classes is not None)
+        if label is not None and self.num_classes is not None:
+            z = torch.cat([z, nn.functional.one_hot(label, self.num_classes).to(z.dtype)], dim=1)
+        return self.layers(z[:, :, None, None])
+
+
+class DCGANDiscriminator(nn.Module):
+    r"""Creates a DCGAN discriminator: strided convolutions, batch norm and LeakyReLU; no batch norm on the first.
+
+    It mirrors `DCGANGenerator`. With classes, the label's one-hot code is appended to the image as constant channels.
+
+    References:
+        | Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks
+        | (Radford, Metz & Chintala, 2016)
+        | https://arxiv.org/abs/1511.06434
+
+    Arguments:
+        image_shape: The images' channels, height and width; height and width at least 8.
+        num_classes: The number of classes of a conditional discriminator, None for an unconditional one.
+        features: The channels of the finest hidden map; each coarser one has twice as many.
+        max_features: The most channels that any map gets.
+        negative_slope: The slope of LeakyReLU below zero.
+    """
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        num_classes: int | None = None,
+        features: int = 64,
+        max_features: int = 1024,
+        negative_slope: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.num_classes = tuple(image_shape), num_classes
+        sizes = _halvings(image_shape)
+        widths = [image_shape[0] + (num_classes or 0)]
+        widths += [min(features * 2**i, max_features) for i in range(len(sizes) - 1)]
+        layers: list[nn.Module] = []
+        for i, fine in enumerate(sizes[:-1]):
+            first = i == 0
+            layers.append(nn.Conv2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=first))
+            layers += [] if first else [nn.BatchNorm2d(widths[i + 1])]
+            layers.append(nn.LeakyReLU(negative_slope, inplace=True))
+        layers.append(nn.Conv2d(widths[-1], 1, sizes[-1]))
+        self.layers = nn.Sequential(*layers)
+        _initialise(self)
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps images to logits, positive where they look real.
+
+        Arguments:
+            x: Images in [−1, 1], shape [B, C, H, W].
+            label: Class labels, shape [B]; needed exactly when the discriminator is conditional.
+
+        Returns:
+            Logits, shape [B].
+        """
+        assert x.shape[1:] == self.image_shape
+        assert (label is not None) == (self.num_classes is not None)
+        if label is not None and self.num_classes is not None:
+            planes = nn.functional.one_hot(label, self.num_classes).to(x.dtype)
+            x = torch.cat([x, planes[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
+        return self.layers(x).flatten()

@@ -1,0 +1,135 @@
+"""Rebuilding a model and its data from a checkpoint, without running anything that the file could bring along."""
+
+__all__ = ["build_data", "load", "load_model", "read_checkpoint"]
+
+import importlib
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse import ArgumentParser
+from pytorch_lightning import LightningDataModule, LightningModule
+
+from lit_gen.errors import UserError
+from lit_gen.training.recording import UNRECORDED
+
+_TRUSTED = ("lit_gen", "torch")
+
+
+def load(
+    path: str | Path, weights: Literal["ema", "raw"] = "ema", trust: Sequence[str] = (), **arguments: Any
+) -> LightningModule:
+    """Loads a trained model, ready to use: in evaluation mode, with averaged weights, on the CPU.
+
+    Arguments:
+        path: A checkpoint file.
+        weights: ``"ema"`` for averaged weights where the checkpoint has them, ``"raw"`` for those last trained.
+        trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
+        arguments: Constructor arguments that replace the recorded ones.
+
+    Raises:
+        UserError: If the file is missing, damaged, no checkpoint of lit_gen, or names a class of an untrusted package.
+    """
+    return load_model(read_checkpoint(path), weights, trust, **arguments)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Reads a checkpoint file onto the CPU; only tensors and primitives are unpickled.
+
+    Raises:
+        UserError: If there is no such file, or it is truncated or something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint '{path}'")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"'{path}' cannot be read as a checkpoint: it is damaged or another kind of file ({reason})"
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or "hyper_parameters" not in checkpoint:
+        raise UserError(f"'{path}' is not a checkpoint that lit_gen can rebuild a model from")
+    checkpoint["path"] = str(path)
+    return checkpoint
+
+
+def load_model(
+    checkpoint: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", trust: Sequence[str] = (), **arguments: Any
+) -> LightningModule:
+    """Builds the model of a checkpoint that was read; see `load`."""
+    model = _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
+    state = dict(checkpoint["state_dict"])
+    if weights == "ema":
+        state |= averaged_state(checkpoint)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"'{checkpoint['path']}' does not fit {type(model).__name__}: {_second_line(error)}") from error
+    return model.eval()
+
+
+def averaged_state(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Returns the averaged entries of the state dict, none if the run kept no average."""
+    return dict(checkpoint.get("callbacks", {}).get("EMA", {}).get("average", {}))
+
+
+def build_data(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningDataModule:
+    """Builds the datamodule that a checkpoint's model was trained on.
+
+    Raises:
+        UserError: If the checkpoint does not say which data, or names a class of an untrusted package.
+    """
+    if not checkpoint.get("datamodule_hyper_parameters"):
+        raise UserError(f"'{checkpoint['path']}' does not say which data it was trained on; name them with --data")
+    return _build(LightningDataModule, checkpoint, "datamodule_hyper_parameters", trust, arguments)
+
+
+def _build(
+    base: type, checkpoint: Mapping[str, Any], key: str, trust: Sequence[str], arguments: Mapping[str, Any]
+) -> Any:
+    settings = {name: value for name, value in checkpoint[key].items() if name != "_instantiator"}
+    settings.update(arguments)
+    class_path = settings.pop("_class_path", None)
+    if class_path is None:
+        raise UserError(f"'{checkpoint['path']}' does not name the class of its {key.replace('_hyper_parameters', '')}")
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and UNRECORDED in value:
+            raise UserError(
+                f"'{checkpoint['path']}' could not record the argument '{name}'; give it to load(…, {name}=…)"
+            )
+    for path in [class_path, *_class_paths(settings)]:
+        if path.split(".")[0] not in (*_TRUSTED, *trust):
+            raise UserError(
+                f"'{checkpoint['path']}' names {path}; only classes of lit_gen and torch are built from a checkpoint "
+                f"unless you trust theirs: --trust {path.split('.')[0]}"
+            )
+        importlib.import_module(path.rpartition(".")[0])
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(base, "it", fail_untyped=False, required=True)
+    spec = {"it": {"class_path": class_path, "init_args": settings}}
+    try:
+        return parser.instantiate_classes(parser.parse_object(spec)).it
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"'{checkpoint['path']}' does not fit this version's {class_path}: {error}") from error
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if isinstance(value.get("class_path"), str):
+            yield value["class_path"]
+        for item in value.values():
+            yield from _class_paths(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _class_paths(item)
+
+
+def _second_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return lines[1] if len(lines) > 1 else lines[0]
