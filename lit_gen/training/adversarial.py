@@ -40,7 +40,7 @@ class Phase:
     Arguments:
         player: Whose parameters are updated; all others are frozen meanwhile.
         loss: Computes the scalar to minimise from the batch.
-        every: The phase runs in every `every`-th batch (the last of each `every`).
+        every: The phase runs in the first of each `every` batches.
     """
 
     player: str
@@ -85,14 +85,13 @@ class AdversarialModule(GenerativeModule, abc.ABC):
         return optimizers, schedules
 
     def setup(self, stage: str) -> None:
-        super().setup(stage)
         if stage == "fit":
             count_batches_as_steps(self.trainer)
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         optimizers = dict(zip(self.players, self._as_list(self.optimizers()), strict=True))
         for phase in self.phases:
-            if (self.step + 1) % phase.every == 0:
+            if self.step % phase.every == 0:
                 self._update(phase, optimizers[phase.player], batch)
         for schedule in self._as_list(self.lr_schedulers()):
             schedule.step()

@@ -112,7 +112,7 @@ def _build(
     parser.add_subclass_arguments(base, "it", fail_untyped=False, required=True)
     spec = {"it": {"class_path": class_path, "init_args": settings}}
     try:
-        return parser.instantiate_classes(parser.parse_object(spec)).it
+        return parser.instantiate(parser.parse_object(spec)).it
     except UserError:
         raise
     except Exception as error:

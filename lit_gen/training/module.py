@@ -135,11 +135,6 @@ class GenerativeModule(LightningModule):
         # The loggers above have them at the right step already; here only the bar and callback_metrics get them.
         self.log_dict(shown, prog_bar=True, logger=False, batch_size=1)
 
-    def setup(self, stage: str) -> None:
-        """Refuses Lightning settings that are silently something else under this module."""
-        if stage == "fit" and self.trainer.accumulate_grad_batches != 1:
-            raise UserError("trainer.accumulate_grad_batches does not work with lit_gen's models; leave it at 1")
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         torch.manual_seed(derive_seed(self.run_seed, self.global_rank, self.step))
         # Counted here rather than at the batch's end, where callbacks save checkpoints before this module's hook runs.

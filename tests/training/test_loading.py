@@ -1,0 +1,161 @@
+"""Checkpoints: what is recorded, rebuilt, refused."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from pytorch_lightning import Trainer
+from torch import nn
+from torch.optim import SGD
+
+import lit_gen
+from lit_gen.errors import UserError
+from lit_gen.functional.adversarial import MinimaxLoss
+from lit_gen.models import GAN
+from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
+from lit_gen.training.loading import read_checkpoint
+from lit_gen.training.recording import recorded
+
+SHAPE = (1, 9, 8)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[GAN, Path]:
+    model = GAN(
+        SHAPE,
+        num_classes=3,
+        conditional=True,
+        generator=partial(DCGANGenerator, features=4),
+        discriminator=partial(DCGANDiscriminator, features=4),
+        loss=MinimaxLoss(0.9),
+        latent_dim=5,
+        generator_optimizer=partial(SGD, lr=0.1),
+    )
+    return model, save(model, tmp_path / "model.ckpt")
+
+
+def save(model: GAN, path: Path) -> Path:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(path)
+    return path
+
+
+def test_a_model_built_in_python_is_rebuilt_from_its_checkpoint(saved: tuple[GAN, Path]) -> None:
+    model, path = saved
+    loaded = lit_gen.load(path)
+    assert isinstance(loaded, GAN)
+    assert not loaded.training
+    assert loaded.image_shape == SHAPE
+    assert loaded.num_classes == 3
+    assert isinstance(loaded.loss, MinimaxLoss)
+    assert loaded.loss.real_label == 0.9
+    assert isinstance(loaded.players["generator"].optimizer(loaded.generator.parameters()), SGD)
+    label = torch.tensor([0, 2])
+    seeds = [torch.Generator().manual_seed(i) for i in (0, 1)]
+    again = [torch.Generator().manual_seed(i) for i in (0, 1)]
+    assert torch.equal(loaded.sample(2, label, seeds), model.eval().sample(2, label, again))
+
+
+def test_lightning_s_own_loading_works_too(saved: tuple[GAN, Path]) -> None:
+    assert GAN.load_from_checkpoint(saved[1], weights_only=True).latent_dim == 5
+
+
+def test_averaged_weights_are_taken_where_there_are_any(saved: tuple[GAN, Path]) -> None:
+    _, path = saved
+    checkpoint = torch.load(path, weights_only=True)
+    name = "generator.layers.0.weight"
+    checkpoint["callbacks"] = {"EMA": {"average": {name: torch.full_like(checkpoint["state_dict"][name], 0.25)}}}
+    torch.save(checkpoint, path)
+    assert (lit_gen.load(path).state_dict()[name] == 0.25).all()
+    assert torch.equal(lit_gen.load(path, weights="raw").state_dict()[name], checkpoint["state_dict"][name])
+
+
+def test_an_argument_can_be_replaced(saved: tuple[GAN, Path]) -> None:
+    assert lit_gen.load(saved[1], n_critic=4).n_critic == 4
+
+
+def test_what_cannot_be_recorded_is_asked_for_by_name(tmp_path: Path) -> None:
+    def factory(image_shape: tuple[int, int, int], latent_dim: int, num_classes: int | None) -> nn.Module:
+        return DCGANGenerator(image_shape, latent_dim, features=2)
+
+    path = save(GAN(SHAPE, generator=factory), tmp_path / "model.ckpt")
+    with pytest.raises(UserError, match="could not record the argument 'generator'"):
+        lit_gen.load(path)
+    assert isinstance(lit_gen.load(path, generator=factory).generator, DCGANGenerator)
+
+
+def test_recorded_values() -> None:
+    adam = "torch.optim.adam.Adam"
+    assert recorded((1, "a", None, True)) == [1, "a", None, True]
+    assert recorded({"a": (1,)}) == {"a": [1]}
+    assert recorded(torch.optim.Adam) == {"class_path": adam}
+    assert recorded(partial(torch.optim.Adam, betas=(0, 1))) == {"class_path": adam, "init_args": {"betas": [0, 1]}}
+    assert recorded(recorded) == "lit_gen.training.recording.recorded"
+    assert set(recorded(lambda: 0)) == {"unrecorded"}
+    assert set(recorded(nn.Linear(1, 1))) == {"unrecorded"}
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+def test_a_foreign_or_torn_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "foreign.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"foreign\.ckpt"):
+        read_checkpoint(path)
+
+
+def test_every_truncation_is_refused(saved: tuple[GAN, Path]) -> None:
+    whole = saved[1].read_bytes()
+    for length in range(0, len(whole), len(whole) // 13 + 1):
+        saved[1].write_bytes(whole[:length])
+        with pytest.raises(UserError, match="damaged"):
+            read_checkpoint(saved[1])
+
+
+def test_a_missing_file_and_another_file_of_tensors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no checkpoint"):
+        read_checkpoint(tmp_path / "none.ckpt")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "weights.pt")
+    with pytest.raises(UserError, match="not a checkpoint that lit_gen"):
+        read_checkpoint(tmp_path / "weights.pt")
+
+
+class Planted:
+    """Pickles into a call; must never run."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("import pathlib; pathlib.Path('planted').touch()",))
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "hyper_parameters": Planted()}, "evil.ckpt")
+    with pytest.raises(UserError, match=r"evil\.ckpt"):
+        lit_gen.load("evil.ckpt")
+    assert not Path("planted").exists()
+
+
+@pytest.mark.parametrize("where", ["model", "generator"])
+def test_classes_of_other_packages_need_the_user_s_trust(saved: tuple[GAN, Path], where: str) -> None:
+    checkpoint = torch.load(saved[1], weights_only=True)
+    if where == "model":
+        checkpoint["hyper_parameters"]["_class_path"] = "antigravity.Fly"
+    else:
+        checkpoint["hyper_parameters"]["generator"] = {"class_path": "antigravity.Fly"}
+    torch.save(checkpoint, saved[1])
+    with pytest.raises(UserError, match="--trust antigravity"):
+        lit_gen.load(saved[1])
+
+
+def test_weights_that_do_not_fit_are_named(saved: tuple[GAN, Path]) -> None:
+    with pytest.raises(UserError, match=r"model\.ckpt' does not fit GAN: .*size mismatch"):
+        lit_gen.load(saved[1], latent_dim=6)
+
+
+def test_a_renamed_argument_is_named(saved: tuple[GAN, Path]) -> None:
+    checkpoint = torch.load(saved[1], weights_only=True)
+    checkpoint["hyper_parameters"]["latent_size"] = 3
+    torch.save(checkpoint, saved[1])
+    with pytest.raises(UserError, match="latent_size"):
+        lit_gen.load(saved[1])
