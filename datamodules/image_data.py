@@ -1,0 +1,190 @@
+"""What every datamodule of images does: loaders, conversion on the device, and the contract `ImageData`."""
+
+__all__ = ["ImageDataModule", "data_root"]
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from lit_gen.contracts import Shape
+from lit_gen.datamodules.augment import random_flip
+from lit_gen.datamodules.loader import ResumableLoader
+from lit_gen.datamodules.splits import SPLITS
+from lit_gen.datamodules.tensor_loader import TensorLoader
+from lit_gen.datamodules.worker_loader import ImageItems, WorkerLoader
+from lit_gen.errors import UserError, nearest
+from lit_gen.functional.quantize import from_uint8
+
+
+def data_root(root: str | None) -> Path:
+    """Returns the folder that data sets lie in: `root`, or the environment's ``LIT_GEN_DATA``, or ``data``."""
+    return Path(root or os.environ.get("LIT_GEN_DATA") or "data").expanduser()
+
+
+class ImageDataModule(LightningDataModule, ABC):
+    """Creates the part of a datamodule that does not depend on where its images come from.
+
+    Images stay uint8 up to the device, where they become float32 in [−1, 1] and, while training, are augmented. The
+    training loader is shuffled, the same number of full batches on every rank; the others go through their split in
+    its fixed order, each image on exactly one rank. All are resumable (see `ResumableLoader`).
+
+    Arguments:
+        batch_size: Images per batch and process.
+        seed: Fixes the splits, the order of the training images and their augmentation.
+        horizontal_flip: Whether training images are mirrored at random.
+        num_workers: Processes that read images ahead, where images are not held in memory.
+    """
+
+    name: str
+
+    def __init__(
+        self, batch_size: int = 64, seed: int = 0, horizontal_flip: bool = False, num_workers: int = 0
+    ) -> None:
+        super().__init__()
+        # Beside the arguments, which the concrete classes save: a checkpoint alone must be able to rebuild its data.
+        self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        # A rank may have no image of a short split.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        if batch_size < 1:
+            raise UserError(f"--data.batch_size is {batch_size}; it must be at least 1")
+        if num_workers < 0:
+            raise UserError(f"--data.num_workers is {num_workers}; it must be 0 or more")
+        self.batch_size, self.seed = batch_size, seed
+        self.horizontal_flip, self.num_workers = horizontal_flip, num_workers
+        self._sources: dict[str, Mapping[str, Tensor] | ImageItems] = {}
+        self._fingerprints: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        """The class and its arguments; Lightning's own answer would open every loader."""
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.hparams.items() if not key.startswith("_"))
+        return f"{type(self).__name__}({arguments})"
+
+    @property
+    @abstractmethod
+    def image_shape(self) -> Shape:
+        """Channels, height and width."""
+
+    @property
+    @abstractmethod
+    def class_names(self) -> Sequence[str] | None:
+        """The classes' names in the order of their labels, or None when the images carry no labels."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Looks whether the data are there and can be read, quickly and without writing anything.
+
+        Raises:
+            UserError: If they are not; the message names the path and what would be right.
+        """
+
+    @abstractmethod
+    def _open(self, split: str) -> Mapping[str, Tensor] | ImageItems:
+        """Returns a split's images, as tensors by name (``image`` uint8 [N, C, H, W]) or to be read one by one."""
+
+    @abstractmethod
+    def _hash(self, split: str) -> str:
+        """Returns a hash of a split's images, labels and of every setting that changes them."""
+
+    @property
+    def num_classes(self) -> int | None:
+        """The number of classes, or None when the images carry no labels."""
+        return None if self.class_names is None else len(self.class_names)
+
+    def fingerprint(self, split: str) -> str:
+        """A hash of the split's content: pixels, labels and every setting that changes them."""
+        if split not in self._fingerprints:
+            self._fingerprints[split] = self._hash(_known(split))
+        return self._fingerprints[split]
+
+    def num_images(self, split: str) -> int:
+        """The number of images in ``"train"``, ``"val"`` or ``"test"``."""
+        source = self._source(split)
+        return len(source["image"]) if isinstance(source, Mapping) else len(source)
+
+    def batches(self, split: str, batch_size: int) -> ResumableLoader:
+        """Iterates over a whole split in its fixed order, neither shuffled, augmented, sharded nor padded.
+
+        Yields:
+            ``image`` uint8 [B, C, H, W], ``index`` int64 [B] and, when there are labels, ``label`` int64 [B].
+        """
+        return self._loader(split, batch_size)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """The shuffled training images; batches also carry ``epoch``, which augmentation is seeded with."""
+        trainer = self.trainer
+        loader = self._loader(
+            "train",
+            self.batch_size,
+            drop_last=True,
+            # Lightning's overfitting to a few batches means the same ones in every epoch.
+            shuffle=not getattr(trainer, "overfit_batches", 0),
+            seed=self.seed,
+            # Lightning hands the position back only to runs that stopped within an epoch.
+            epoch=0 if trainer is None else trainer.fit_loop.epoch_progress.current.processed,  # type: ignore[attr-defined]
+            **self._share(),
+        )
+        if trainer is not None:
+            # The loader must know where Lightning will stop, or a run resumed at the end of such a shortened epoch
+            # would go on in its middle.
+            limit = trainer.limit_train_batches
+            loader.limit = limit if isinstance(limit, int) else int(len(loader) * limit)
+        return loader
+
+    def val_dataloader(self) -> ResumableLoader | list[Any]:
+        """The validation images, or no loader when there are none."""
+        return self._loader("val", self.batch_size, **self._share()) if self.num_images("val") else []
+
+    def test_dataloader(self) -> ResumableLoader | list[Any]:
+        """The test images, or no loader when there are none."""
+        return self._loader("test", self.batch_size, **self._share()) if self.num_images("test") else []
+
+    def predict_dataloader(self) -> ResumableLoader | list[Any]:
+        """The test images."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augments batches to train on, and turns uint8 images into float32 in [−1, 1], on the device they are on.
+
+        Arguments:
+            batch: A batch of one of the loaders here; anything else is returned as it is.
+            dataloader_idx: Not used.
+        """
+        if not isinstance(batch, Mapping) or "image" not in batch:
+            return batch
+        out = dict(batch)
+        epoch = out.pop("epoch", None)
+        # Only batches to train on carry an epoch.
+        if self.horizontal_flip and epoch is not None:
+            out["image"] = random_flip(out["image"], self.seed, epoch, out["index"])
+        if not out["image"].is_floating_point():
+            out["image"] = from_uint8(out["image"])
+        return out
+
+    def _source(self, split: str) -> Mapping[str, Tensor] | ImageItems:
+        if split not in self._sources:
+            self._sources[split] = self._open(_known(split))
+        return self._sources[split]
+
+    def _loader(self, split: str, batch_size: int, **order: Any) -> ResumableLoader:
+        source = self._source(split)
+        if isinstance(source, Mapping):
+            return TensorLoader(source, batch_size, **order)
+        on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return WorkerLoader(source, batch_size, num_workers=self.num_workers, pin_memory=on_cuda, **order)
+
+    def _share(self) -> dict[str, int]:
+        """This process's place among the trainer's, or the only place when there is no trainer."""
+        if self.trainer is None:
+            return {"rank": 0, "world_size": 1}
+        return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise UserError(f"there is no split '{split}'; there are {', '.join(SPLITS)}{nearest(split, SPLITS)}")
+    return split

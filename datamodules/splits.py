@@ -1,0 +1,60 @@
+"""How images are dealt out to train, val and test, once and for all."""
+
+__all__ = ["SPLITS", "deal", "split_size"]
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+def deal(labels: Tensor, sizes: list[int], seed: int) -> list[Tensor]:
+    """Deals the images out to disjoint parts, in each of which every class has its share.
+
+    The k-th image of a class with n images, in random order, is given the key (k + u) / n with u uniform in [0, 1).
+    Sorted by their keys the images are evenly mixed, so that any run of them holds every class in proportion, give or
+    take one image. The parts are such runs, each shuffled, so that the first images of a part represent it too.
+
+    Arguments:
+        labels: Each image's class, int64 [N]; all zero when there are no classes.
+        sizes: The sizes of the parts but for the last, which takes the rest.
+        seed: Fixes the split.
+
+    Returns:
+        The images of each part, int64, disjoint, together all of 0 … N − 1.
+    """
+    size = len(labels)
+    assert sum(sizes) <= size
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(size, generator=generator)
+    order = order[labels[order].argsort(stable=True)]
+    counts = labels.bincount()
+    counts = counts[counts > 0]
+    rank = torch.arange(size) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    noise = torch.rand(size, generator=generator, dtype=torch.float64)
+    mixed = order[((rank + noise) / counts.repeat_interleave(counts)).argsort(stable=True)]
+    parts = torch.split(mixed, [*sizes, size - sum(sizes)])
+    return [part[torch.randperm(len(part), generator=generator)] for part in parts]
+
+
+def split_size(size: int | float, total: int, key: str, taken: int = 0) -> int:
+    """Turns a split's size as the user gives it, a count or a fraction below 1, into a count.
+
+    Arguments:
+        size: The user's value.
+        total: The number of images there are.
+        key: The name of the setting, for the message.
+        taken: How many of the images are another split's already.
+
+    Raises:
+        UserError: If it is negative or takes every image that is left.
+    """
+    fraction = isinstance(size, float) and size < 1
+    count = round(size * total) if fraction else int(size)
+    if size < 0 or (count != size and not fraction):
+        raise UserError(f"{key} is {size}; it must be a number of images, or a fraction of them from 0 to below 1")
+    if count >= total - taken:
+        raise UserError(f"{key} is {size}, but there are only {total - taken} images and some must be left to train on")
+    return count

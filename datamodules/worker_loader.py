@@ -1,0 +1,152 @@
+"""The loader of images that are read one by one, by worker processes."""
+
+__all__ = ["ImageItems", "WorkerLoader"]
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lit_gen.datamodules.loader import ResumableLoader
+from lit_gen.datamodules.order import Order
+from lit_gen.errors import UserError
+
+
+class ImageItems(Protocol):
+    """Images that are made one at a time."""
+
+    def __len__(self) -> int:
+        """The number of images."""
+
+    def item(self, index: int, epoch: int) -> dict[str, Tensor]:
+        """Returns one image, ``image`` uint8 [C, H, W], and what goes with it, by name.
+
+        Whatever is random in it must be drawn from (seed, epoch, index) alone: which worker is asked, and when, is
+        chance.
+        """
+
+
+class WorkerLoader(ResumableLoader):
+    """Creates a loader that has `num_workers` processes read ahead.
+
+    The workers outlive a training epoch: while its last batches are consumed they read the next epoch's first ones.
+    What they have read but not handed out is not part of the position.
+
+    Arguments:
+        items: The images.
+        batch_size: Images per batch and process.
+        num_workers: Worker processes; 0 reads in this process.
+        pin_memory: Whether batches are copied to page-locked memory, for faster transfer to a CUDA device.
+        epoch: The epoch to begin with.
+        order: `shuffle`, `drop_last`, `seed`, `rank` and `world_size` of `Order`.
+    """
+
+    def __init__(
+        self,
+        items: ImageItems,
+        batch_size: int,
+        *,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+        epoch: int = 0,
+        **order: Any,
+    ) -> None:
+        super().__init__(Order(len(items), batch_size, **order), epoch)
+        self.items, self.num_workers, self.pin_memory = items, num_workers, pin_memory
+        # Lightning looks for an attribute of this name when a run ends, and shuts the workers down.
+        self._iterator: Iterator[dict[str, Tensor] | UserError] | None = None
+        self._ahead: tuple[int, int] | None = None
+
+    def _fetch(self, epoch: int, starts: range) -> Iterator[dict[str, Tensor]]:
+        for start in starts:
+            if self._iterator is None or self._ahead != (epoch, start):
+                self._close()
+                self._iterator = self._open(epoch, range(start, starts.stop, starts.step))
+            batch = self._take()
+            last = start == starts[-1]
+            self._ahead = (epoch + 1, 0) if last else (epoch, start + starts.step)
+            if last and not self.order.drop_last:
+                self._close()
+            yield batch
+
+    def _open(self, epoch: int, starts: range) -> Iterator[dict[str, Tensor] | UserError]:
+        loader: DataLoader[Any] = DataLoader(
+            _Reader(self.items, with_epoch=self.order.drop_last),  # type: ignore[arg-type]
+            batch_sampler=_requests(self.order, epoch, starts, self.order.starts(0, self.limit)),  # type: ignore[arg-type]
+            collate_fn=_as_it_is,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+            # Without a generator of its own, DataLoader draws the workers' base seed from the global random state.
+            generator=torch.Generator(),
+        )
+        return iter(loader)
+
+    def _take(self) -> dict[str, Tensor]:
+        assert self._iterator is not None
+        try:
+            batch = next(self._iterator)
+        except BaseException as error:
+            self._close()
+            if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid"):
+                raise UserError(
+                    f"a data loader worker died, most likely for want of memory ({str(error).splitlines()[0]}): "
+                    "lower --data.num_workers or --data.batch_size"
+                ) from error
+            raise
+        if isinstance(batch, UserError):
+            self._close()
+            raise batch
+        return batch
+
+    def _close(self) -> None:
+        """Ends the workers at once: an error's traceback may refer to them for as long as it is kept."""
+        shutdown = getattr(self._iterator, "_shutdown_workers", None)
+        self._iterator = None
+        if shutdown is not None:
+            shutdown()
+
+
+def _requests(order: Order, epoch: int, starts: range, again: range) -> Iterator[tuple[int, list[int]]]:
+    """Yields (epoch, indices) batch after batch; in training without end, with the offsets `again` in later epochs.
+
+    A function and not a method: the iterator that reads from it must not refer back to the loader that holds it, or
+    the workers would live on until the garbage collector finds the circle.
+    """
+    while starts:
+        visit = order.epoch(epoch)
+        for start in starts:
+            yield epoch, order.batch(visit, start).tolist()
+        if not order.drop_last:
+            return
+        epoch, starts = epoch + 1, again
+
+
+class _Reader:
+    """Answers a whole batch's request at once, in the worker.
+
+    A UserError is returned, not raised: torch would wrap its one line in the worker's traceback.
+    """
+
+    def __init__(self, items: ImageItems, with_epoch: bool) -> None:
+        self.items, self.with_epoch = items, with_epoch
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitems__(self, request: tuple[int, list[int]]) -> dict[str, Tensor] | UserError:
+        epoch, indices = request
+        try:
+            items = [self.items.item(index, epoch) for index in indices]
+        except UserError as error:
+            return UserError(str(error))
+        batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        batch["index"] = torch.tensor(indices)
+        if self.with_epoch:
+            batch["epoch"] = torch.full_like(batch["index"], epoch)
+        return batch
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
