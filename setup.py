@@ -31,6 +31,8 @@ setup(
         "tensorboard>=2.19",
         "jsonargparse[signatures]>=4.53,<4.60",
         "rich>=13.9",
+        "numpy>=1.26",
+        "typing_extensions>=4.12",
         "scikit-learn>=1.5",
     ],
     extras_require={"test": test, "dev": [*test, "ruff>=0.17,<0.18", "mypy>=2.4,<2.5", "build>=1.2"]},

@@ -13,7 +13,8 @@ def _factor(covariance: Tensor) -> Tensor:
     # itself, so it is left out: that is what keeps the distance right when there are fewer samples than features.
     bound = eigenvalue[-1].clamp(min=0.0) * len(eigenvalue) * torch.finfo(eigenvalue.dtype).eps
     kept = eigenvalue > bound
-    return eigenvalue[kept].sqrt()[:, None] * eigenvector[:, kept].T
+    factor: Tensor = eigenvalue[kept].sqrt()[:, None] * eigenvector[:, kept].T
+    return factor
 
 
 def frechet_distance(mean_1: Tensor, covariance_1: Tensor, mean_2: Tensor, covariance_2: Tensor) -> Tensor:
@@ -50,5 +51,5 @@ def frechet_distance(mean_1: Tensor, covariance_1: Tensor, mean_2: Tensor, covar
     if not all(statistic.isfinite().all() for statistic in (mean_1, covariance_1, mean_2, covariance_2)):
         raise ValueError("the statistics hold NaN or infinity")
     cross = torch.linalg.svdvals(_factor(covariance_1) @ _factor(covariance_2).T).sum()
-    squared = (mean_1 - mean_2).square().sum() + covariance_1.trace() + covariance_2.trace() - 2.0 * cross
+    squared: Tensor = (mean_1 - mean_2).square().sum() + covariance_1.trace() + covariance_2.trace() - 2.0 * cross
     return squared.clamp(min=0.0)

@@ -1,1 +1,34 @@
-"""Scores of generated images, the feature extractors they stand on, and the protocol that makes them comparable."""
+"""Scores of generated images, the feature extractors they stand on, and the protocol that makes them comparable.
+
+An `Evaluator` sends images once through one `Extractor` and feeds all metrics with what comes out:
+
+    images uint8 ──▶ Extractor ──▶ Features(features [N, D], logits [N, K]) ──▶ FID, KID, IS ──▶ EvaluationResult
+
+Metrics see features and fixed statistics of the real images, never images. Every result carries its
+`EvaluationProtocol`; scores with unlike protocols cannot be compared.
+"""
+
+__all__ = [
+    "EvaluationProtocol",
+    "EvaluationResult",
+    "Evaluator",
+    "FeatureMoments",
+    "FeatureRows",
+    "Features",
+    "FrechetDistance",
+    "InceptionScore",
+    "KernelDistance",
+    "Moments",
+    "split_batches",
+]
+
+from lit_gen.metrics.evaluator import Evaluator
+from lit_gen.metrics.features import Features
+from lit_gen.metrics.frechet_distance import FrechetDistance
+from lit_gen.metrics.inception_score import InceptionScore
+from lit_gen.metrics.kernel_distance import KernelDistance
+from lit_gen.metrics.moments import FeatureMoments, Moments
+from lit_gen.metrics.protocol import EvaluationProtocol
+from lit_gen.metrics.reference import split_batches
+from lit_gen.metrics.result import EvaluationResult
+from lit_gen.metrics.rows import FeatureRows

@@ -17,12 +17,12 @@ class Moments(NamedTuple):
     Attributes:
         mean: float64, shape [D].
         covariance: With N − 1 in the denominator, float64, shape [D, D].
-        count: N.
+        num: N.
     """
 
     mean: Tensor
     covariance: Tensor
-    count: int
+    num: int
 
 
 class MomentSums:
@@ -77,8 +77,8 @@ class FeatureMoments(MomentSums, Metric):
         super().__init__(**kwargs)
         self.add_sums(num_features)
 
-    def update(self, features: Features) -> None:
-        """Takes in N images, whose features are of shape [N, D]."""
+    def update(self, features: Features, index: Tensor | None = None) -> None:
+        """Takes in N images, whose features are of shape [N, D]; their order does not matter."""
         self.accumulate(features.features)
 
     def compute(self) -> Moments:

@@ -15,8 +15,8 @@ from lit_gen.metrics.features import Features
 class OrderedRows:
     """Rows with their index, as states of the torchmetrics Metric that this is mixed into.
 
-    Rows are held as they come, without a copy: several metrics that keep the same features share their memory. A process
-    that has no rows at all adds zero rows, for a gather needs to know their width.
+    Rows are held as they come, without a copy: several metrics that keep the same features share their memory. A
+    process that has no rows at all adds zero rows, for a gather needs to know their width.
     """
 
     rows: list[Tensor] | Tensor

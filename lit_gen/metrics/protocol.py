@@ -1,0 +1,67 @@
+"""How a score came about: what must be alike for two scores to be compared."""
+
+__all__ = ["EvaluationProtocol"]
+
+import dataclasses
+from typing import Any
+
+from lit_gen.metrics.cache import content_hash
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationProtocol:
+    """The circumstances of an evaluation.
+
+    Attributes:
+        data: The name of the real images' source.
+        data_fingerprint: The hash of the split's content.
+        split: The split that generated images are compared with.
+        num_real: The number of real images, evenly spaced in the split.
+        num_samples: The number of generated images.
+        image_shape: Channels, height and width of the images, real and generated.
+        resize: How images are brought to the extractor's size.
+        quantisation: How generated images become uint8.
+        extractor: The extractor's name.
+        extractor_hash: The SHA-256 of the extractor's weights.
+        extractor_accuracy: A classifier's accuracy on the test split in [0, 1]; None where it is not known.
+        precision: The arithmetic of the features.
+        weights: ``"ema"`` or ``"raw"``: which of a model's weights generated the images; ``"real"`` for real images.
+        seed: The seed of subsets and shuffling.
+        kid_subsets: The number of subsets of the kernel distance.
+        kid_subset_size: The number of images in each.
+        is_splits: The number of parts of the Inception Score.
+        version: The version of lit_gen.
+    """
+
+    data: str
+    data_fingerprint: str
+    split: str
+    num_real: int
+    num_samples: int
+    image_shape: tuple[int, int, int]
+    resize: str
+    quantisation: str
+    extractor: str
+    extractor_hash: str
+    extractor_accuracy: float | None
+    precision: str
+    weights: str
+    seed: int
+    kid_subsets: int
+    kid_subset_size: int
+    is_splits: int
+    version: str
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256 of all fields: equal for equal circumstances."""
+        return content_hash(dataclasses.asdict(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the fields and the ``hash`` as plain values that JSON keeps as they are."""
+        return {**dataclasses.asdict(self), "image_shape": list(self.image_shape), "hash": self.hash}
+
+    def differences(self, other: "EvaluationProtocol") -> dict[str, tuple[Any, Any]]:
+        """Returns the fields in which two protocols differ: name → (this one's value, the other's)."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}

@@ -1,0 +1,116 @@
+"""Statistics of the real images, computed once and cached by content."""
+
+__all__ = ["Reference", "collect_reference", "positions", "split_batches"]
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lit_gen import __version__
+from lit_gen.contracts import ImageData
+from lit_gen.metrics.cache import Cache
+from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
+from lit_gen.metrics.feature_pass import FeaturePass
+from lit_gen.metrics.features import Features
+from lit_gen.metrics.moments import FeatureMoments, Moments
+from lit_gen.metrics.rows import FeatureRows
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What metrics know of the real images.
+
+    Attributes:
+        moments: Mean and covariance of the features, if a metric needs them.
+        features: The features of all real images, float32, shape [M, D], if a metric needs them.
+    """
+
+    moments: Moments | None = None
+    features: Tensor | None = None
+
+
+def positions(num: int, count: int) -> Tensor:
+    """Returns which of a split's images stand for it: ``count`` of ``num``, evenly spaced, int64 [count].
+
+    Evenly spaced, because splits are often sorted: by class, or like MNIST's test images by their writers' neatness.
+    """
+    assert 0 < count <= num, "a part of the split is asked for"
+    return torch.arange(count) * num // count
+
+
+def split_batches(
+    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Iterates over this process's share of a split, for the reference itself and for scores of real against real.
+
+    Arguments:
+        data: The images.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        batch_size: The number of images in a batch.
+        count: How many of the images to take, evenly spaced; all by default.
+
+    Yields:
+        The images' running numbers among all that are taken, int64 [N], and the images, uint8 [N, C, H, W].
+    """
+    num = data.num_images(split)
+    place = torch.full((num,), -1, dtype=torch.int64)
+    place[positions(num, count or num)] = torch.arange(count or num)
+    start = 0
+    for number, batch in enumerate(data.batches(split, batch_size)):
+        image = batch["image"]
+        here = place[start : start + len(image)]
+        start += len(image)
+        if number % world_size() == rank():
+            taken = here >= 0
+            yield here[taken], image[taken.to(image.device)]
+
+
+def collect_reference(
+    data: ImageData, split: str, count: int, through: FeaturePass, needs: Collection[str], empty: Features, cache: Cache
+) -> Reference:
+    """Returns statistics of real images from the cache, or computes and caches them.
+
+    Arguments:
+        data: The images.
+        split: The split they are taken from.
+        count: How many of them are taken, evenly spaced.
+        through: The pass that gives their features.
+        needs: Which statistics are wanted: ``"moments"``, ``"features"``.
+        empty: Features of zero images, which tell their widths.
+        cache: Where statistics are looked for and kept.
+    """
+    wanted = [kind for kind in ("moments", "features") if kind in needs]
+    key = {
+        "version": __version__,
+        "data": data.fingerprint(split),
+        "split": split,
+        "count": count,
+        "extractor": through.extractor.describe(),
+        "precision": through.precision,
+    }
+    found = {kind: entry for kind in wanted if (entry := cache.get(f"real_{kind}", key)) is not None}
+    # Processes on other machines may have another folder: either all have everything, or all compute.
+    if sum_over_ranks(int(len(found) == len(wanted))) < world_size():
+        if rank() == 0:
+            log.info("Computing the %s features of %d real images, once.", through.extractor.name, count)
+        moments = FeatureMoments(empty.features.shape[1]).to(through.statistics_device)
+        rows = FeatureRows().to(through.statistics_device)
+        consumers = [consumer for kind, consumer in (("moments", moments), ("features", rows)) if kind in wanted]
+        through.feed(split_batches(data, split, through.batch_size, count), empty, consumers)
+        found = {}
+        if "moments" in wanted:
+            found["moments"] = moments.compute()._asdict()
+        if "features" in wanted:
+            found["features"] = {"features": rows.compute()}
+        if rank() == 0:
+            for kind, entry in found.items():
+                cache.put(f"real_{kind}", key, entry)
+    return Reference(
+        moments=Moments(**found["moments"]) if "moments" in found else None,
+        features=found["features"]["features"] if "features" in found else None,
+    )

@@ -1,0 +1,84 @@
+"""The Fréchet distance against closed forms and scipy."""
+
+import pytest
+import torch
+from scipy.linalg import sqrtm
+from torch import Tensor
+
+from lit_gen.functional.frechet import frechet_distance
+
+
+def _covariance(size: int, seed: int, rank: int | None = None) -> Tensor:
+    factor = torch.randn(rank or 2 * size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return factor.T @ factor / len(factor)
+
+
+def _by_scipy(mean_1: Tensor, covariance_1: Tensor, mean_2: Tensor, covariance_2: Tensor) -> float:
+    root = sqrtm((covariance_1 @ covariance_2).numpy()).real
+    return float((mean_1 - mean_2).square().sum() + (covariance_1 + covariance_2).trace()) - 2.0 * float(root.trace())
+
+
+@pytest.mark.parametrize(("mu", "sigma"), [(0.0, 1.0), (3.0, 0.5), (-1.0, 0.0), (1e-3, 1e3)])
+def test_one_dimension(mu: float, sigma: float) -> None:
+    one = torch.ones(1, dtype=torch.float64)
+    distance = frechet_distance(one * 0.0, one[:, None] * 4.0, one * mu, one[:, None] * sigma**2)
+    assert distance.item() == pytest.approx(mu**2 + (2.0 - sigma) ** 2, rel=1e-12, abs=1e-12)
+
+
+def test_diagonal() -> None:
+    generator = torch.Generator().manual_seed(0)
+    sigma_1, sigma_2, shift = torch.rand(3, 20, generator=generator, dtype=torch.float64)
+    distance = frechet_distance(shift, sigma_1.square().diag(), torch.zeros_like(shift), sigma_2.square().diag())
+    assert distance.item() == pytest.approx((shift.square() + (sigma_1 - sigma_2).square()).sum().item(), rel=1e-12)
+
+
+def test_correlated_in_closed_form() -> None:
+    # Σ and a·Σ commute, so that tr (Σ·aΣ)^½ = √a tr Σ.
+    covariance, mean = _covariance(12, 0), torch.zeros(12, dtype=torch.float64)
+    distance = frechet_distance(mean, covariance, mean, 9.0 * covariance)
+    assert distance.item() == pytest.approx(4.0 * covariance.trace().item(), rel=1e-12)
+
+
+def test_correlated_against_scipy() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mean_1, mean_2 = torch.randn(2, 32, generator=generator, dtype=torch.float64)
+    statistics = mean_1, _covariance(32, 2), mean_2, 3.0 * _covariance(32, 3)
+    assert frechet_distance(*statistics).item() == pytest.approx(_by_scipy(*statistics), rel=1e-9)
+
+
+def test_few_samples_in_many_dimensions() -> None:
+    # Between samples x, y of N < D points the cross term is the nuclear norm of the centred x yᵀ: no covariance needed.
+    generator = torch.Generator().manual_seed(4)
+    scale = torch.logspace(0, -4, 200, dtype=torch.float64)
+    x, y = torch.randn(2, 50, 200, generator=generator, dtype=torch.float64) * scale
+    distance = frechet_distance(x.mean(0), x.T.cov(), y.mean(0), y.T.cov())
+    a, b = x - x.mean(0), y - y.mean(0)
+    cross = 2.0 * torch.linalg.svdvals(a @ b.T).sum() / 49
+    expected = (x.mean(0) - y.mean(0)).square().sum() + (a.square().sum() + b.square().sum()) / 49 - cross
+    assert distance.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_singular_against_regular() -> None:
+    # A point mass and a Gaussian: the cross term vanishes.
+    mean, covariance = torch.ones(8, dtype=torch.float64), _covariance(8, 5)
+    distance = frechet_distance(mean, covariance, -mean, torch.zeros(8, 8, dtype=torch.float64))
+    assert distance.item() == pytest.approx(4.0 * 8 + covariance.trace().item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+def test_identical_is_zero(rank: int | None) -> None:
+    mean, covariance = torch.ones(40, dtype=torch.float64), _covariance(40, 6, rank)
+    assert frechet_distance(mean, covariance, mean, covariance).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_symmetric() -> None:
+    mean = torch.zeros(16, dtype=torch.float64)
+    first, second = _covariance(16, 7), _covariance(16, 8, 4)
+    forth, back = frechet_distance(mean, first, mean, second), frechet_distance(mean, second, mean, first)
+    assert forth.item() == pytest.approx(back.item(), rel=1e-12)
+
+
+def test_nan_is_refused() -> None:
+    mean, covariance = torch.zeros(2), torch.eye(2)
+    with pytest.raises(ValueError, match="NaN"):
+        frechet_distance(mean, covariance, mean * float("nan"), covariance)
