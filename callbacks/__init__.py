@@ -1,1 +1,14 @@
-"""Lightning callbacks shared by every model, imported as ``lit_gen.callbacks``."""
+"""Lightning callbacks shared by every model, imported as ``lit_gen.callbacks``.
+
+They ask a model what it can do (`lit_gen.contracts`), never what class it is. Their order in ``trainer.callbacks`` does
+not matter; Lightning itself runs checkpoints last.
+"""
+
+__all__ = ["EMA", "DivergenceGuard", "Evaluation", "ProgressBar", "SampleGrid", "Throughput"]
+
+from lit_gen.callbacks.divergence_guard import DivergenceGuard
+from lit_gen.callbacks.ema import EMA
+from lit_gen.callbacks.evaluation import Evaluation
+from lit_gen.callbacks.progress_bar import ProgressBar
+from lit_gen.callbacks.sample_grid import SampleGrid
+from lit_gen.callbacks.throughput import Throughput

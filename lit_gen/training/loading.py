@@ -1,6 +1,6 @@
 """Rebuilding a model and its data from a checkpoint, without running anything that the file could bring along."""
 
-__all__ = ["build_data", "load", "load_model", "read_checkpoint"]
+__all__ = ["build_data", "build_model", "check_trusted", "load", "load_model", "read_checkpoint"]
 
 import importlib
 import pickle
@@ -47,9 +47,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"'{path}' cannot be read as a checkpoint: it is damaged or another kind of file ({reason})"
+            f"'{path}' cannot be read as a checkpoint: it is damaged or another kind of file ({type(error).__name__})"
         ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or "hyper_parameters" not in checkpoint:
         raise UserError(f"'{path}' is not a checkpoint that lit_gen can rebuild a model from")
@@ -61,7 +60,7 @@ def load_model(
     checkpoint: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", trust: Sequence[str] = (), **arguments: Any
 ) -> LightningModule:
     """Builds the model of a checkpoint that was read; see `load`."""
-    model = _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
+    model = build_model(checkpoint, trust, **arguments)
     state = dict(checkpoint["state_dict"])
     if weights == "ema":
         state |= averaged_state(checkpoint)
@@ -70,6 +69,11 @@ def load_model(
     except RuntimeError as error:
         raise UserError(f"'{checkpoint['path']}' does not fit {type(model).__name__}: {_second_line(error)}") from error
     return model.eval()
+
+
+def build_model(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningModule:
+    """Builds the model of a checkpoint as it was before training, newly initialised; see `load`."""
+    return _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
 
 
 def averaged_state(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -88,6 +92,25 @@ def build_data(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **argum
     return _build(LightningDataModule, checkpoint, "datamodule_hyper_parameters", trust, arguments)
 
 
+def check_trusted(path: str, class_path: str, settings: Mapping[str, Any], trust: Sequence[str] = ()) -> None:
+    """Imports the classes that a checkpoint names, if they are of lit_gen, of torch, or of a package that is trusted.
+
+    Raises:
+        UserError: If one is not, or does not exist.
+    """
+    for name in [class_path, *_class_paths(settings)]:
+        package = name.split(".")[0]
+        if package not in (*_TRUSTED, *trust):
+            raise UserError(
+                f"'{path}' names {name}; only classes of lit_gen and torch are built from a checkpoint "
+                f"unless you trust theirs: --trust {package}"
+            )
+        try:
+            importlib.import_module(name.rpartition(".")[0])
+        except (ImportError, ValueError) as error:
+            raise UserError(f"'{path}' names {name}, which cannot be imported here: {error}") from error
+
+
 def _build(
     base: type, checkpoint: Mapping[str, Any], key: str, trust: Sequence[str], arguments: Mapping[str, Any]
 ) -> Any:
@@ -101,13 +124,7 @@ def _build(
             raise UserError(
                 f"'{checkpoint['path']}' could not record the argument '{name}'; give it to load(…, {name}=…)"
             )
-    for path in [class_path, *_class_paths(settings)]:
-        if path.split(".")[0] not in (*_TRUSTED, *trust):
-            raise UserError(
-                f"'{checkpoint['path']}' names {path}; only classes of lit_gen and torch are built from a checkpoint "
-                f"unless you trust theirs: --trust {path.split('.')[0]}"
-            )
-        importlib.import_module(path.rpartition(".")[0])
+    check_trusted(checkpoint["path"], class_path, settings, trust)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(base, "it", fail_untyped=False, required=True)
     spec = {"it": {"class_path": class_path, "init_args": settings}}

@@ -1,0 +1,241 @@
+"""Averaged weights: what samples, scores and exported models are made with."""
+
+__all__ = ["EMA", "Averageable", "averaged", "find_ema"]
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+
+from lit_gen.contracts import SupportsSample
+from lit_gen.errors import UserError
+from lit_gen.training.averaging import average_dtype, move_averages_, ramped_half_life, share_of_new
+from lit_gen.training.batch_norm import average_over_processes_, reestimate
+from lit_gen.training.seeding import derive_seed, isolated
+
+
+@runtime_checkable
+class Averageable(Protocol):
+    """A model that says which of its networks to average, and how many images it has been trained on."""
+
+    averaged_networks: tuple[str, ...]
+    images_seen: int
+
+
+class EMA(Callback):
+    r"""Creates an exponential moving average of the networks that samples come from.
+
+    After every training batch of n images (over all processes) the average forgets the share 1 − 2^(−n/h) of the past;
+    see `lit_gen.training.averaging`. It is an average over images: while a generator waits for its critic it stands
+    still, and those images count for it as it stands, so that moving on every batch is exact for any `n_critic`.
+
+    Parameters are averaged. Buffers are not averages of anything: they are copied from the live network when averages
+    are used or saved, save that batch norm's running statistics can be re-estimated for the averaged weights instead
+    ("standing statistics"), from images drawn with seeds of their own. In several processes, copied running statistics
+    are their mean over all processes; hence `swapped`, like saving a checkpoint, is called on every one of them.
+
+    A checkpoint holds the averages under ``callbacks → EMA → average`` with the names of the model's state dict.
+
+    References:
+        | Progressive Growing of GANs (Karras et al., 2018), section 3: averaged generators
+        | https://arxiv.org/abs/1710.10196
+
+        | Analyzing and Improving the Training Dynamics of Diffusion Models (Karras et al., 2024), section 3
+        | https://arxiv.org/abs/2312.02696
+
+    Arguments:
+        half_life: The images after which a weight counts half; 0 or None turns averaging off.
+        ramp_up: The half-life is at most this share of the images seen so far; None for no limit.
+        buffers: Where batch norm's running statistics come from: ``"copy"`` or ``"reestimate"``.
+        num_batches: The batches to re-estimate from.
+        batch_size: Their size.
+        seed: The seed of their images.
+    """
+
+    def __init__(
+        self,
+        half_life: float | None = 10_000,
+        ramp_up: float | None = 0.05,
+        buffers: Literal["copy", "reestimate"] = "copy",
+        num_batches: int = 16,
+        batch_size: int = 64,
+        seed: int = 0,
+    ) -> None:
+        if (half_life or 0) < 0 or (ramp_up or 0) < 0:
+            raise UserError(f"EMA's half_life ({half_life}) and ramp_up ({ramp_up}) cannot be negative")
+        if buffers not in ("copy", "reestimate"):
+            raise UserError(f"EMA's buffers are '{buffers}'; they can be 'copy' or 'reestimate'")
+        if num_batches < 1 or batch_size < 2:
+            raise UserError("EMA's num_batches must be at least 1 and its batch_size at least 2")
+        self.half_life = half_life or 0.0
+        self.ramp_up = ramp_up
+        self.buffers = buffers
+        self.num_batches, self.batch_size, self.seed = num_batches, batch_size, seed
+        self._average: dict[str, Tensor] = {}
+        self._live: dict[str, Tensor] = {}
+        self._moving: tuple[list[Tensor], list[Tensor]] = ([], [])
+        self._images_seen = 0
+        self._buffers_from: int | None = None  # the count of images at which the buffers were last brought up to date
+        self._inside = False
+        self._owner: int | None = None
+
+    @property
+    def state_key(self) -> str:
+        return "EMA"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not self.half_life:
+            return
+        if not isinstance(pl_module, Averageable) or not pl_module.averaged_networks:
+            rank_zero_warn(f"EMA is off: {type(pl_module).__name__} names no averaged_networks")
+            self.half_life = 0.0
+        elif self.buffers == "reestimate" and not isinstance(pl_module, SupportsSample):
+            raise UserError(
+                f"EMA cannot re-estimate batch norm for {type(pl_module).__name__}, which does not sample: "
+                "set its buffers to 'copy'"
+            )
+        # Averages of one model must not be swapped into the next; a checkpoint's are loaded after this.
+        if self._owner not in (None, id(pl_module)):
+            self._average = {}
+        self._owner = id(pl_module)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._bind(pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.half_life:
+            self._move(pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # Lightning took the live weights before this hook: with averages swapped in it would have saved those.
+        assert not self._inside, "a checkpoint cannot be saved while averages are swapped in"
+        if self.half_life:
+            with self.swapped(pl_module):  # brings the buffers up to date
+                pass
+            checkpoint["callbacks"][self.state_key] = self.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        if not self._average:
+            return {}
+        return {"average": dict(self._average), "images_seen": self._images_seen}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if self.half_life:
+            self._average, self._images_seen = dict(state_dict["average"]), state_dict["images_seen"]
+            self._buffers_from = None
+
+    @contextlib.contextmanager
+    def swapped(self, pl_module: LightningModule) -> Iterator[None]:
+        """Puts the averages in the model, and its own weights back when the block ends, however it ends.
+
+        Values are copied, tensors stay where they are: optimizers and compiled networks notice nothing. Within another
+        such block it does nothing.
+        """
+        if self._inside or not self.half_life:
+            yield
+            return
+        self._bind(pl_module)
+        self._move(pl_module)
+        # The live buffers are those that a copy is made of: before they are swapped out.
+        stale = self._buffers_from != self._images_seen
+        if stale:
+            self._copy_buffers(pl_module)
+        saved = {name: tensor.detach().clone() for name, tensor in self._live.items()}
+        self._inside = True
+        try:
+            _assign(self._live, self._average)
+            if stale and self.buffers == "reestimate":
+                self._reestimate_buffers(pl_module)
+            self._buffers_from = self._images_seen
+            yield
+        finally:
+            _assign(self._live, saved)
+            self._inside = False
+
+    def _bind(self, pl_module: LightningModule) -> None:
+        """Finds the model's tensors; starts the averages from them, or takes restored ones to where they are."""
+        if not self.half_life:
+            return
+        assert isinstance(pl_module, Averageable)
+        self._live = _state(pl_module)
+        # Validation runs in inference mode, whose tensors could not be moved in training later.
+        with torch.inference_mode(False), torch.no_grad():
+            if not self._average:
+                self._images_seen = pl_module.images_seen
+                self._average = {
+                    name: tensor.detach().to(average_dtype(tensor.dtype), copy=True)
+                    for name, tensor in self._live.items()
+                }
+            if self._average.keys() != self._live.keys():
+                raise UserError("the EMA of the checkpoint is of other networks than this model's")
+            self._average = {name: self._average[name].to(tensor.device) for name, tensor in self._live.items()}
+        names = [name for name, tensor in self._live.items() if _is_averaged(tensor)]
+        self._moving = [self._average[name] for name in names], [self._live[name] for name in names]
+
+    def _move(self, pl_module: LightningModule) -> None:
+        """Moves the averages, if images were seen since; so callbacks may use them before or after this one's turn."""
+        images: int = pl_module.images_seen - self._images_seen  # type: ignore[assignment,operator]
+        if images <= 0:
+            return
+        half_life = ramped_half_life(self.half_life, self.ramp_up, self._images_seen)
+        move_averages_(*self._moving, share_of_new(images, half_life))
+        self._images_seen += images
+
+    @torch.no_grad()
+    def _copy_buffers(self, pl_module: LightningModule) -> None:
+        buffers = {name: tensor for name, tensor in self._live.items() if not _is_averaged(tensor)}
+        _assign({name: self._average[name] for name in buffers}, buffers)
+        statistics = ("running_mean", "running_var")
+        average_over_processes_([self._average[name] for name in buffers if name.endswith(statistics)])
+
+    def _reestimate_buffers(self, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, SupportsSample)
+
+        def draw(i: int) -> None:
+            seed = derive_seed(self.seed, "batch norm", i)
+            torch.manual_seed(seed)  # for noise that a network draws by itself
+            pl_module.sample(self.batch_size, generator=torch.Generator().manual_seed(seed))
+
+        networks = [getattr(pl_module, name) for name in pl_module.averaged_networks]  # type: ignore[union-attr]
+        with isolated():
+            reestimate(networks, draw, self.num_batches)
+        buffers = {name: tensor for name, tensor in self._live.items() if not _is_averaged(tensor)}
+        _assign({name: self._average[name] for name in buffers}, buffers)
+
+
+def find_ema(trainer: Trainer) -> EMA | None:
+    """Returns the trainer's EMA, or None if it has none or it is off."""
+    found = [callback for callback in trainer.callbacks if isinstance(callback, EMA) and callback.half_life]  # type: ignore[attr-defined]
+    return found[0] if found else None
+
+
+def averaged(trainer: Trainer, pl_module: LightningModule) -> contextlib.AbstractContextManager[None]:
+    """Returns a context with the averages in the model, or with nothing changed if the trainer has no EMA."""
+    ema = find_ema(trainer)
+    return contextlib.nullcontext() if ema is None else ema.swapped(pl_module)
+
+
+def _state(pl_module: Averageable) -> dict[str, Tensor]:
+    """Returns the tensors themselves, parameters and buffers, by their names in the model's state dict."""
+    return {
+        f"{network}.{name}": tensor
+        for network in pl_module.averaged_networks
+        for name, tensor in getattr(pl_module, network).state_dict(keep_vars=True).items()
+        if isinstance(tensor, Tensor)
+    }
+
+
+def _is_averaged(tensor: Tensor) -> bool:
+    return isinstance(tensor, nn.Parameter) and tensor.is_floating_point()
+
+
+@torch.no_grad()
+def _assign(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
+    for name, target in targets.items():
+        target.copy_(sources[name])

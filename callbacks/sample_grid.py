@@ -1,0 +1,96 @@
+"""The same noise drawn again and again, to watch a model learn."""
+
+__all__ = ["SampleGrid"]
+
+import math
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from lit_gen.callbacks.run_folder import run_folder
+from lit_gen.callbacks.sampling import draw, inference
+from lit_gen.contracts import SupportsSample
+from lit_gen.errors import UserError
+from lit_gen.functional.image_grid import image_grid
+from lit_gen.functional.png import write_png
+
+
+class SampleGrid(Callback):
+    """Creates grids of samples from fixed noise, as ``samples/step_00001000.png`` in the run's folder.
+
+    Samples come from averaged weights, if the trainer has an `EMA`, in evaluation mode; image i of a seed is the same
+    whatever the batch size. TensorBoard gets the grids too, under ``samples``. A model with classes gets a column per
+    class, and as many full rows as `num_samples` fills. A model that cannot sample gets no grids.
+
+    Arguments:
+        every_n_steps: The steps between grids; beside these there is one of the last step. 0 leaves only that.
+        num_samples: The number of images.
+        first: Whether the untrained model is drawn as well, as step 0.
+        seed: The seed of the noise.
+        batch_size: The images drawn at once.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int = 1000,
+        num_samples: int = 64,
+        first: bool = True,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> None:
+        if every_n_steps < 0 or num_samples < 1 or batch_size < 1:
+            raise UserError("SampleGrid's every_n_steps must be 0 or more, its num_samples and batch_size at least 1")
+        self.every_n_steps, self.num_samples, self.first = every_n_steps, num_samples, first
+        self.seed, self.batch_size = seed, batch_size
+        self._last_step: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._last_step = None
+        if self.first and trainer.global_step == 0:
+            self._write(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
+            self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._last_step != trainer.global_step:
+            self._write(trainer, pl_module)
+
+    def grid(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+        """Draws the grid of the model as it is now, uint8 [C, H, W]; C is 1 or 3."""
+        assert isinstance(pl_module, SupportsSample)
+        num, columns, label = self._layout(getattr(pl_module, "num_classes", None))
+        with inference(trainer, pl_module):
+            images = [
+                draw(pl_module, self.seed, part.tolist(), None if label is None else label[part])
+                for part in torch.split(torch.arange(num), self.batch_size)
+            ]
+        return image_grid(torch.cat(images).cpu(), columns)
+
+    def _layout(self, num_classes: int | None) -> tuple[int, int, Tensor | None]:
+        """Returns the number of images, the columns and the images' labels."""
+        if num_classes is None:
+            return self.num_samples, math.ceil(math.sqrt(self.num_samples)), None
+        if num_classes > self.num_samples:  # too many for a column each: the first ones, one image of each
+            return self.num_samples, math.ceil(math.sqrt(self.num_samples)), torch.arange(self.num_samples)
+        num = self.num_samples // num_classes * num_classes
+        return num, num_classes, torch.arange(num) % num_classes
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not isinstance(pl_module, SupportsSample) or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        step = self._last_step = trainer.global_step
+        if not trainer.is_global_zero:
+            with inference(trainer, pl_module):  # averaging takes all processes, drawing does not
+                return
+        grid = self.grid(trainer, pl_module)
+        write_png(grid, run_folder(trainer) / "samples" / f"step_{step:08d}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("samples", grid.numpy(), global_step=step)

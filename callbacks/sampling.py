@@ -1,0 +1,54 @@
+"""Images as callbacks draw them: from averaged weights, in evaluation mode, with noise of their own."""
+
+__all__ = ["draw", "inference"]
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lit_gen.callbacks.ema import averaged
+from lit_gen.contracts import SupportsSample
+from lit_gen.errors import UserError
+from lit_gen.functional.quantize import to_uint8
+from lit_gen.training.modes import evaluating
+from lit_gen.training.seeding import derive_seed, generators, isolated
+
+
+@contextlib.contextmanager
+def inference(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
+    """Makes a model ready to sample, and leaves no trace: weights, modes and random numbers are as they were.
+
+    Every process must enter it, whether it draws or not; see `EMA`.
+    """
+    with isolated(), torch.no_grad(), averaged(trainer, pl_module), evaluating(pl_module):
+        yield
+
+
+def draw(model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None) -> Tensor:
+    """Draws images of a seed by their indices, each from a generator of its own.
+
+    Arguments:
+        model: The model, within `inference`.
+        seed: The seed of all the images.
+        indices: Which of them to draw, N.
+        label: Their classes, shape [N]; drawn with the images by default, if the model has classes.
+
+    Returns:
+        Images uint8, shape [N, C, H, W].
+
+    Raises:
+        UserError: If the images hold NaN.
+    """
+    # Networks with noise of their own (dropout at test, say) draw it from the global generator.
+    torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
+    image = model.sample(len(indices), label, generators(seed, indices))
+    try:
+        return to_uint8(image)
+    except ValueError as error:
+        raise UserError(
+            "the model's samples hold NaN: training has diverged; go on from the last good checkpoint with a smaller "
+            "learning rate"
+        ) from error

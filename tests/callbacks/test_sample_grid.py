@@ -1,0 +1,150 @@
+"""Sample grids: pixels, layout, files, and no trace left behind."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lit_gen.callbacks import EMA, SampleGrid
+from lit_gen.errors import UserError
+from lit_gen.functional.image_grid import image_grid
+from lit_gen.functional.png import write_png
+from lit_gen.functional.quantize import to_uint8
+from lit_gen.training.seeding import generators
+
+
+def test_tiles_stand_where_they_belong() -> None:
+    images = torch.arange(5, dtype=torch.uint8).add(1).view(5, 1, 1, 1).expand(5, 1, 2, 3).contiguous()
+    grid = image_grid(images, columns=3, padding=1, background=9)
+    assert grid.shape == (1, 2 * 3 + 1, 3 * 4 + 1)
+    rows = ["9999999999999", "9111922293339", "9111922293339", "9999999999999", "9444955599999", "9444955599999"]
+    rows.append(rows[0])
+    assert ["".join(map(str, row)) for row in grid[0].tolist()] == rows
+    assert torch.equal(image_grid(images[:1], padding=0), images[0])
+    assert image_grid(images.expand(5, 5, 2, 3)).shape[0] == 3 and image_grid(images.expand(5, 2, 2, 3)).shape[0] == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_png_holds_the_pixels(channels: int, tmp_path: Path) -> None:
+    image = torch.randint(0, 256, (channels, 5, 7), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    write_png(image, tmp_path / "new" / "image.png")
+    read = torch.from_numpy(numpy.array(Image.open(tmp_path / "new" / "image.png")))
+    assert torch.equal(read.view(5, 7, channels).permute(2, 0, 1), image)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["image.png"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "image.png"
+    write_png(torch.zeros(1, 2, 2, dtype=torch.uint8), path)
+    before = path.read_bytes()
+
+    def fail(self: Any, file: Any, **arguments: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="full"):
+        write_png(torch.ones(1, 2, 2, dtype=torch.uint8), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_files_and_events(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]
+) -> None:
+    model, callback = gan(), SampleGrid(every_n_steps=2, num_samples=6)
+    loggers = [TensorBoardLogger(tmp_path, "run"), CSVLogger(tmp_path, "csv")]
+    run = trainer(callbacks=[EMA(60.0), callback], logger=loggers, max_steps=5)
+    run.fit(model, datamodule=digits())
+    folder = tmp_path / "run" / "version_0"
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        f"step_0000000{step}.png" for step in (0, 2, 4, 5)
+    ]
+    grid = torch.from_numpy(numpy.array(Image.open(folder / "samples" / "step_00000005.png")))
+    assert torch.equal(grid, callback.grid(run, model)[0])
+    with run.callbacks[0].swapped(model):  # type: ignore[attr-defined]
+        model.eval()
+        expected = to_uint8(model.sample(6, generator=generators(0, range(6))))
+    assert (grid.int() - image_grid(expected, 3)[0].int()).abs().max() <= 1
+    events = EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in events.Images("samples")] == [0, 2, 4, 5]
+    assert not (tmp_path / "samples").exists()
+
+
+def test_without_a_logger_the_root_folder_is_the_run_folder(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]
+) -> None:
+    trainer(callbacks=[SampleGrid(every_n_steps=0, first=False)], max_steps=3).fit(gan(), datamodule=digits())
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step_00000003.png"]
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_the_batch_size_does_not_show(
+    conditional: bool, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]
+) -> None:
+    model, run = gan(conditional=conditional), trainer(max_steps=4)
+    run.fit(model, datamodule=digits())
+    grids = [SampleGrid(num_samples=23, batch_size=size).grid(run, model).int() for size in (64, 23, 5, 1)]
+    # The last bit of a convolution may depend on the batch, and with it the rounding of a pixel.
+    assert all((grid - grids[0]).abs().max() <= 1 and (grid != grids[0]).float().mean() < 0.01 for grid in grids)
+    other = SampleGrid(num_samples=23, seed=1).grid(run, model)
+    assert (other != grids[0]).any()
+
+
+def test_a_column_per_class(gan: Callable[..., Any], trainer: Callable[..., Trainer]) -> None:
+    class ByLabel(LightningModule):
+        image_shape, num_classes = (1, 1, 1), 3
+
+        def sample(self, num: int, label: Any = None, generator: Any = None) -> torch.Tensor:
+            assert len(label) == len(generator) == num
+            return (label / 127.5 - 1).view(num, 1, 1, 1)
+
+    model, run = ByLabel(), trainer()
+    grid = SampleGrid(num_samples=8, batch_size=2).grid(run, model)
+    assert torch.equal(grid[0, 2::3, 2::3], torch.tensor([[0, 1, 2], [0, 1, 2]], dtype=torch.uint8))
+    model.num_classes = 50
+    grid = SampleGrid(num_samples=4).grid(run, model)
+    assert torch.equal(grid[0, 2::3, 2::3], torch.tensor([[0, 1], [2, 3]], dtype=torch.uint8))
+
+
+def test_no_trace(gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]) -> None:
+    model, run = gan(), trainer(callbacks=[EMA(60.0, buffers="reestimate")], max_steps=2)
+    run.fit(model, datamodule=digits())
+    model.train()
+    model.generator.layers[1].eval()
+    modes = [module.training for module in model.modules()]
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    before = torch.get_rng_state(), numpy.random.get_state()[1].copy(), random.getstate()
+    SampleGrid().grid(run, model)
+    assert torch.equal(before[0], torch.get_rng_state()) and (before[1] == numpy.random.get_state()[1]).all()
+    assert before[2] == random.getstate()
+    assert modes == [module.training for module in model.modules()]
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_that_does_not_sample_gets_no_grids(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], monkeypatch: Any
+) -> None:
+    model = gan()
+    monkeypatch.delattr(type(model), "sample")
+    trainer(callbacks=[SampleGrid(every_n_steps=1)], max_steps=2).fit(model, datamodule=digits())
+    assert not (tmp_path / "samples").exists()
+
+
+def test_nan_is_one_clear_line(gan: Callable[..., Any], trainer: Callable[..., Trainer]) -> None:
+    model = gan()
+    torch.nn.init.constant_(model.generator.layers[0].weight, torch.nan)
+    with pytest.raises(UserError, match="samples hold NaN: training has diverged"):
+        SampleGrid().grid(trainer(), model)
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(UserError, match="num_samples"):
+        SampleGrid(num_samples=0)
