@@ -1,8 +1,9 @@
 """A folder of computed things, found again by the hash of everything they depend on."""
 
-__all__ = ["Cache", "cache_folder", "content_hash"]
+__all__ = ["Cache", "cache_folder", "code_hash", "content_hash"]
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -25,6 +26,14 @@ def cache_folder() -> Path:
 def content_hash(value: Mapping[str, Any]) -> str:
     """Returns the SHA-256 of a mapping of plain values, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def code_hash() -> str:
+    """Returns the SHA-256 of this package's source: what other code computed may be of another form or value."""
+    package = Path(__file__).parent
+    sources = {str(path.relative_to(package)): path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
+    return content_hash(sources)
 
 
 class Cache:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lit_gen import __version__
 from lit_gen.contracts import ImageData
-from lit_gen.metrics.cache import Cache
+from lit_gen.metrics.cache import Cache, code_hash
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
@@ -86,7 +85,7 @@ def collect_reference(
     """
     wanted = [kind for kind in ("moments", "features") if kind in needs]
     key = {
-        "version": __version__,
+        "code": code_hash(),
         "data": data.fingerprint(split),
         "split": split,
         "count": count,

@@ -84,7 +84,7 @@ class GAN(AdversarialModule):
             raise UserError(f"model.n_critic is {n_critic}, and must be at least 1")
         if latent_dim < 1:
             raise UserError(f"model.latent_dim is {latent_dim}, and must be at least 1")
-        self.image_shape: Shape = tuple(image_shape)
+        self.image_shape: Shape = (image_shape[0], image_shape[1], image_shape[2])
         self.num_classes = num_classes if conditional else None
         self.latent_dim = latent_dim
         self.n_critic = n_critic

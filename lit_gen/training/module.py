@@ -2,6 +2,7 @@
 
 __all__ = ["GenerativeModule"]
 
+import copy
 import inspect
 import os
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ class GenerativeModule(LightningModule):
         }
         self.hparams.clear()
         self.hparams.update(plain)
-        self._hparams_initial = self.hparams.copy()
+        self._hparams_initial = copy.copy(self.hparams)
 
     @property
     def step(self) -> int:
@@ -92,7 +93,7 @@ class GenerativeModule(LightningModule):
     def log_recorded(self) -> None:
         """Logs the means of what was recorded, if this step is a logging step; ends every training step."""
         step = self.step + 1
-        interval = self.trainer.log_every_n_steps
+        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if not self._sums or interval <= 0 or step % interval:
             return
         names = sorted(self._sums)
