@@ -19,7 +19,7 @@ help:
 
 demo: .venv/installed
 	$(BIN)/python -m lit_gen fit --config configs/gan/dcgan_digits.yaml
-	$(BIN)/python -m lit_gen.demo
+	$(BIN)/python benchmarks/digits.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -32,8 +32,9 @@ types: .venv/installed
 	$(BIN)/python -m pip install --quiet --no-deps --target build/types/site build/types/*.whl
 	cd build/types/site && MYPYPATH=. ../../../$(BIN)/mypy --config-file ../../../pyproject.toml -p lit_gen
 
+# One process per core with one thread each: threads of several processes that wait for each other cost tenfold.
 test: lint types
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -9,7 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "lit_gen" / "__init__.py").read_text("utf-8"), re.M)[1]
 mapped = {"lit_gen.datamodules": "datamodules", "lit_gen.callbacks": "callbacks", "lit_gen.configs": "configs"}
 
-test = ["pytest>=8", "pytest-timeout>=2.3", "scipy>=1.11,<1.18"]
+test = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "scipy>=1.11,<1.18"]
 
 setup(
     name="lit-gen",

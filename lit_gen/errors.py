@@ -1,6 +1,6 @@
 """The one error type whose message is meant for the user's eyes."""
 
-__all__ = ["UserError", "nearest"]
+__all__ = ["UserError", "first_line", "nearest"]
 
 import difflib
 from collections.abc import Iterable
@@ -24,3 +24,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     candidates = {candidate.lower(): candidate for candidate in known}
     match = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.5)
     return f"; did you mean '{candidates[match[0]]}'?" if match else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its kind if it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

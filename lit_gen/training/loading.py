@@ -2,8 +2,9 @@
 
 __all__ = ["build_data", "build_model", "check_trusted", "load", "load_model", "read_checkpoint"]
 
-import importlib
+import importlib.util
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from lit_gen.errors import UserError
 from lit_gen.training.recording import UNRECORDED
 
 _TRUSTED = ("lit_gen", "torch")
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def load(
@@ -35,8 +37,12 @@ def load(
     return load_model(read_checkpoint(path), weights, trust, **arguments)
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, rebuild: bool = True) -> dict[str, Any]:
     """Reads a checkpoint file onto the CPU; only tensors and primitives are unpickled.
+
+    Arguments:
+        path: The file.
+        rebuild: Whether it must say which model it is of; one that does not can still be resumed.
 
     Raises:
         UserError: If there is no such file, or it is truncated or something else.
@@ -50,7 +56,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"'{path}' cannot be read as a checkpoint: it is damaged or another kind of file ({type(error).__name__})"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint or "hyper_parameters" not in checkpoint:
+    needed = {"state_dict", "hyper_parameters"} if rebuild else {"state_dict"}
+    if not isinstance(checkpoint, dict) or not needed <= checkpoint.keys():
         raise UserError(f"'{path}' is not a checkpoint that lit_gen can rebuild a model from")
     checkpoint["path"] = str(path)
     return checkpoint
@@ -137,6 +144,11 @@ def _build(
 
 
 def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and _IMPORT_PATH.fullmatch(value):
+        # A function's path is a plain string; one that no module begins is some other text.
+        found = importlib.util.find_spec(value.split(".")[0])
+        if found is not None and found.origin is not None:
+            yield value
     if isinstance(value, Mapping):
         if isinstance(value.get("class_path"), str):
             yield value["class_path"]

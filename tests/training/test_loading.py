@@ -136,13 +136,15 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert not Path("planted").exists()
 
 
-@pytest.mark.parametrize("where", ["model", "generator"])
+@pytest.mark.parametrize("where", ["model", "generator", "function"])
 def test_classes_of_other_packages_need_the_user_s_trust(saved: tuple[GAN, Path], where: str) -> None:
     checkpoint = torch.load(saved[1], weights_only=True)
     if where == "model":
         checkpoint["hyper_parameters"]["_class_path"] = "antigravity.Fly"
-    else:
+    elif where == "generator":
         checkpoint["hyper_parameters"]["generator"] = {"class_path": "antigravity.Fly"}
+    else:
+        checkpoint["hyper_parameters"]["generator_optimizer"] = "antigravity.webbrowser.open"
     torch.save(checkpoint, saved[1])
     with pytest.raises(UserError, match="--trust antigravity"):
         lit_gen.load(saved[1])

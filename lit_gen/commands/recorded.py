@@ -1,0 +1,109 @@
+"""What a checkpoint recorded of its model and data, as configuration, and where another configuration differs."""
+
+__all__ = ["check_shapes", "differences", "recorded_config", "run_settings", "trusted_config"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from lit_gen.commands.runs import run_folder_of
+from lit_gen.errors import UserError
+from lit_gen.training.loading import check_trusted
+
+_SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+
+
+def recorded_config(checkpoint: Mapping[str, Any], linked: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns ``model`` and ``data`` as a configuration would give them.
+
+    Arguments:
+        checkpoint: A checkpoint as `read_checkpoint` returns it.
+        linked: The model's arguments that the data decide, to be left out.
+    """
+    config = {}
+    for section, key in _SECTIONS.items():
+        settings = {name: value for name, value in checkpoint.get(key, {}).items() if name != "_instantiator"}
+        class_path = settings.pop("_class_path", None)
+        if section == "model":
+            settings = {name: value for name, value in settings.items() if name not in linked}
+        if class_path is not None:
+            config[section] = {"class_path": class_path, "init_args": settings}
+    return config
+
+
+def trusted_config(
+    checkpoint: Mapping[str, Any], trust: Sequence[str] = (), linked: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns the same for classes to be made of it.
+
+    Raises:
+        UserError: If it names a class that is neither of lit_gen, of torch, nor of a package in `trust`.
+    """
+    config = recorded_config(checkpoint, linked)
+    for section in config.values():
+        check_trusted(checkpoint["path"], section["class_path"], section["init_args"], trust)
+    return config
+
+
+def differences(recorded: Any, given: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yields the keys that both have with unlike values, and the two values.
+
+    Arguments:
+        recorded: A value of the checkpoint's configuration.
+        given: The present configuration's.
+        key: The key of both.
+    """
+    if isinstance(recorded, Mapping) and isinstance(given, Mapping):
+        if recorded.get("class_path") != given.get("class_path"):
+            yield key, recorded.get("class_path"), given.get("class_path")
+            return
+        for name in recorded:
+            if name in given:
+                yield from differences(recorded[name], given[name], key if name == "init_args" else f"{key}.{name}")
+    elif _plain(recorded) != _plain(given):
+        yield key, recorded, given
+
+
+def check_shapes(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Looks whether a checkpoint's weights fit a model, before anything is begun.
+
+    Raises:
+        UserError: If they do not; names the first that does not fit.
+    """
+    own, stored = model.state_dict(), checkpoint["state_dict"]
+    for name in dict.fromkeys([*own, *stored]):
+        here, there = (
+            tuple(state[name].shape) if isinstance(state.get(name), torch.Tensor) else None for state in (own, stored)
+        )
+        if here != there:
+            words = [f"{shape}" if shape is not None else "absent" for shape in (here, there)]
+            raise UserError(
+                f"'{checkpoint['path']}' does not fit this configuration: {name} is {words[0]} here, {words[1]} there"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns how the run of a checkpoint was averaged and scored, from its config.yaml, as defaults for a parser.
+
+    Without it a test would score by another protocol than the run itself. Nothing is taken from a file that is missing,
+    damaged, or names classes that are not trusted.
+    """
+    folder = run_folder_of(checkpoint) if checkpoint else None
+    if folder is None or not (folder / "config.yaml").is_file():
+        return {}
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
+        sections = {key: dict(config[key]) for key in ("ema", "evaluation")}
+        for section in sections.values():
+            check_trusted(str(folder / "config.yaml"), "lit_gen.callbacks", section, trust)
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError):
+        return {}
+    return {f"{key}.{name}": value for key, section in sections.items() for name, value in section.items()}

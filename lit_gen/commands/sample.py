@@ -1,0 +1,131 @@
+"""``lit-gen sample``: draws images from a checkpoint into a grid, a folder or an array file."""
+
+__all__ = ["run"]
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy
+import torch
+from jsonargparse import ArgumentParser
+from torch import Tensor
+
+from lit_gen.callbacks.sampling import draw
+from lit_gen.commands.checkpointed import checkpoint_parser, choose_device, load_sampler, parse, read_wanted
+from lit_gen.commands.output import check_output, numbered, replacing_folder
+from lit_gen.contracts import ImageData
+from lit_gen.errors import UserError, nearest
+from lit_gen.functional.atomic import replacing
+from lit_gen.functional.image_grid import image_grid
+from lit_gen.functional.png import write_png
+from lit_gen.training.loading import build_data
+
+_MOST_COLUMNS = 32
+_MOST_LISTED = 20
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command; image i depends on the seed and on i alone, whatever the batch size and the output.
+
+    Raises:
+        UserError: If an argument is wrong.
+    """
+    options = parse(_parser(), arguments)
+    for name in ("num_samples", "batch_size"):
+        if options[name] < 1:
+            raise UserError(f"--{name} is {options[name]}, and must be at least 1")
+    if not options.output:
+        raise UserError("--output is missing: name a .png for one grid, a .npz for arrays, or a folder for single PNGs")
+    output = Path(options.output).expanduser()
+    check_output(output, folder=output.suffix not in (".png", ".npz"), overwrite=options.overwrite)
+    device = choose_device(options.device)
+    checkpoint = read_wanted(options.ckpt_path, options.runs)
+    model = load_sampler(checkpoint, options.weights, options.trust, device)
+    num_classes = getattr(model, "num_classes", None)
+    wanted = _classes(options.label or [], num_classes, checkpoint, options.trust)
+    label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
+
+    @torch.no_grad()
+    def batches() -> Iterator[Tensor]:
+        for part in torch.arange(options.num_samples).split(options.batch_size):
+            chosen = None if label is None else label[part].to(device)
+            yield draw(model, options.seed, part.tolist(), chosen).cpu()  # type: ignore[arg-type]
+
+    columns = len(wanted) if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples) else None
+    write_images(batches(), output, label, columns)
+    print(f"{options.num_samples} images: {output}")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = checkpoint_parser("Draw images from a checkpoint.")
+    parser.add_argument("--num_samples", type=int, default=64, help="the number of images")
+    parser.add_argument("--output", type=str | None, help="x.png: one grid; x.npz: arrays; else a folder of PNG files")
+    parser.add_argument("--seed", type=int, default=0, help="image i depends on the seed and on i alone")
+    parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
+    parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
+    parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")
+    return parser
+
+
+def write_images(batches: Iterator[Tensor], output: Path, label: Tensor | None, columns: int | None) -> None:
+    """Writes images, whole or not at all.
+
+    Arguments:
+        batches: Images uint8, shape [n, C, H, W].
+        output: ``.png`` for one grid, ``.npz`` for ``images`` [N, H, W, C] and ``labels`` [N], else a folder.
+        label: The images' classes, if they have some, shape [N].
+        columns: The images per row of a grid, about a square by default.
+
+    Raises:
+        UserError: If the images have a number of channels that PNG does not.
+    """
+    if output.suffix == ".npz":
+        images = torch.cat(list(batches)).permute(0, 2, 3, 1)
+        labels = {} if label is None else {"labels": label.numpy()}
+        with replacing(output) as temporary, temporary.open("wb") as file:
+            numpy.savez_compressed(file, images=images.numpy(), **labels)  # type: ignore[arg-type]
+    elif output.suffix == ".png":
+        write_png(image_grid(torch.cat([_shown(batch) for batch in batches]), columns), output)
+    else:
+        with replacing_folder(output) as folder:
+            count = 0
+            for batch in batches:
+                for image in _shown(batch):
+                    write_png(image, folder / numbered(count))
+                    count += 1
+
+
+def _shown(images: Tensor) -> Tensor:
+    if images.shape[1] not in (1, 3):
+        raise UserError(f"PNG holds images of 1 or 3 channels, these have {images.shape[1]}; write a .npz instead")
+    return images
+
+
+def _classes(
+    names: Sequence[str], num_classes: int | None, checkpoint: Mapping[str, Any], trust: Sequence[str]
+) -> list[int]:
+    """Returns the classes that are to be taken in turn: those asked for, or all; none for an unconditional model."""
+    if num_classes is None:
+        if names:
+            raise UserError(f"the model of '{checkpoint['path']}' is unconditional: it cannot sample by --label")
+        return []
+    if not names:
+        return list(range(num_classes))
+    known: Sequence[str] = ()
+    if not all(name.isdecimal() for name in names):
+        known = cast(ImageData, build_data(checkpoint, trust)).class_names or ()
+    return [_class(name, num_classes, known) for name in names]
+
+
+def _class(name: str, num_classes: int, known: Sequence[str]) -> int:
+    if name.isdecimal():
+        if int(name) >= num_classes:
+            raise UserError(f"--label is {name}, but labels run from 0 to {num_classes - 1}")
+        return int(name)
+    lower = [one.lower() for one in known]
+    if name.lower() not in lower:
+        listed = f": {', '.join(known)}" if len(known) <= _MOST_LISTED else ""
+        raise UserError(f"there is no class '{name}'{nearest(name, known) or listed}")
+    return lower.index(name.lower())

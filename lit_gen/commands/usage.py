@@ -1,0 +1,164 @@
+"""The short help of every command, static so that it needs no torch; ``--help_full`` lists everything."""
+
+__all__ = ["COMMANDS", "Command", "Option", "overview", "usage"]
+
+from typing import NamedTuple
+
+from lit_gen.commands.shipped import shipped_names
+
+
+class Option(NamedTuple):
+    """One line of help: the flag, what stands for its value, what it does."""
+
+    flag: str
+    value: str
+    text: str
+
+
+class Command(NamedTuple):
+    """What a command is for, its most used options, and examples."""
+
+    summary: str
+    options: tuple[Option, ...]
+    examples: tuple[str, ...]
+
+
+_CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder; or last, or best: of the newest run")
+_RUNS = Option("--runs", "DIR", "the folder that all runs lie in (default: runs)")
+_TRUST = Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name")
+_DEVICE = Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)")
+_WEIGHTS = Option("--weights", "ema|raw", "averaged weights where there are some, or those last trained (default: ema)")
+_CONFIGURED = (
+    Option("--config", "FILE", "a YAML file, or the name of a shipped one; several are merged, later over earlier"),
+    Option("--model", "CLASS", "the model, by class name"),
+    Option("--model.KEY", "VALUE", "one of its arguments, as in --model.latent_dim 64"),
+    Option("--data", "CLASS", "the data, by class name"),
+    Option("--data.KEY", "VALUE", "one of its arguments, as in --data.root DIR or --data.batch_size 128"),
+)
+_LOOKUP = (
+    Option("--print_config", "", "print the whole configuration as YAML and stop"),
+    Option("--model.help", "CLASS", "list the arguments of a model (likewise --data.help)"),
+    Option("--help_full", "", "list every option there is (takes some seconds)"),
+)
+_OF_CHECKPOINT = (
+    _CHECKPOINT,
+    Option("--model", "CLASS", "the model (default: the checkpoint's)"),
+    Option("--data", "CLASS", "the data (default: the checkpoint's)"),
+    _CONFIGURED[4],
+    _CONFIGURED[0],
+    Option("--trainer.accelerator", "NAME", "cpu, gpu, auto, … (default: auto)"),
+)
+
+COMMANDS = {
+    "fit": Command(
+        "train a model",
+        (
+            *_CONFIGURED,
+            Option("--trainer.max_steps", "N", "training batches, in all"),
+            Option("--trainer.devices", "N", "processes or devices to train on"),
+            Option("--trainer.KEY", "VALUE", "any other argument of Lightning's Trainer"),
+            Option("--seed_everything", "SEED", "the run's seed (default: 0)"),
+            _CHECKPOINT._replace(text="go on from a checkpoint: last, best, a run's folder, or a file"),
+            Option("--runs", "DIR", "where the run's folder is made: DIR/<config name>/version_<n> (default: runs)"),
+            Option("--checkpoint.every_n_train_steps", "N", "steps between two last.ckpt"),
+            Option("--samples.every_n_steps", "N", "steps between two sample grids"),
+            Option("--trainer.val_check_interval", "N", "steps between two validations, which scores belong to"),
+            Option("--evaluation.num_samples", "N", "images drawn for a score"),
+            Option("--ema.half_life", "IMAGES", "half-life of the averaged weights, in images"),
+            *_LOOKUP,
+        ),
+        (
+            "lit-gen fit --config gan/dcgan_digits",
+            "lit-gen fit --config gan/dcgan_digits --trainer.max_steps 500 --model.latent_dim 32",
+            "lit-gen fit --config gan/dcgan_digits --ckpt_path last",
+            "lit-gen fit --model GAN --data Digits --trainer.max_steps 3000",
+        ),
+    ),
+    "validate": Command(
+        "score a checkpoint on the validation split",
+        (*_OF_CHECKPOINT, _RUNS, _TRUST, *_LOOKUP),
+        ("lit-gen validate --ckpt_path last", "lit-gen validate --ckpt_path runs/dcgan_digits/version_0"),
+    ),
+    "test": Command(
+        "score a checkpoint on the test split",
+        (*_OF_CHECKPOINT, _RUNS, _TRUST, *_LOOKUP),
+        ("lit-gen test --ckpt_path best", "lit-gen test --ckpt_path runs/dcgan_digits/version_0 --data.batch_size 256"),
+    ),
+    "predict": Command(
+        "write the model's image for every image of the test split, as PNG files",
+        (
+            *_OF_CHECKPOINT,
+            Option("--output", "FOLDER", "where to (default: predictions/ in the run's folder)"),
+            Option("--overwrite", "", "replace the images in that folder"),
+            _RUNS,
+            _TRUST,
+            *_LOOKUP,
+        ),
+        ("lit-gen predict --ckpt_path last --output predictions",),
+    ),
+    "sample": Command(
+        "draw images from a checkpoint",
+        (
+            _CHECKPOINT,
+            Option("--num_samples", "N", "the number of images (default: 64)"),
+            Option("--output", "PATH", "x.png: one grid; x.npz: arrays; anything else: a folder of PNG files"),
+            Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
+            Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
+            _WEIGHTS,
+            Option("--batch_size", "N", "images drawn at once (default: 64)"),
+            _DEVICE,
+            Option("--overwrite", "", "replace the images in an output folder"),
+            _RUNS,
+            _TRUST,
+        ),
+        (
+            "lit-gen sample --ckpt_path last --output grid.png",
+            "lit-gen sample --ckpt_path runs/dcgan_digits/version_0 --num_samples 1000 --output samples.npz --seed 1",
+        ),
+    ),
+    "evaluate": Command(
+        "score a checkpoint's samples against real images",
+        (
+            _CHECKPOINT,
+            Option("--metrics", "LIST", "of fid, is, kid (default: fid,is,kid)"),
+            Option("--num_samples", "N", "the number of generated images (default: 10000)"),
+            Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
+            Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
+            Option("--split", "NAME", "the real images: test, val or train (default: test)"),
+            Option("--output", "FILE", "write scores and protocol as JSON"),
+            Option("--data", "CLASS", "other data than the checkpoint's"),
+            Option("--data.KEY", "VALUE", "one of the data's arguments, as in --data.root DIR"),
+            Option("--seed", "SEED", "seeds the images and the metrics' subsets (default: 0)"),
+            _WEIGHTS,
+            Option("--batch_size", "N", "images drawn at once (default: 128)"),
+            _DEVICE,
+            _RUNS,
+            _TRUST,
+            Option("--help_full", "", "list every option there is (takes some seconds)"),
+        ),
+        (
+            "lit-gen evaluate --ckpt_path best --metrics fid,kid --num_samples 1000 --output eval.json",
+            "lit-gen evaluate --ckpt_path last --extractor InceptionV3 --extractor.weights_path inception.pth",
+        ),
+    ),
+}
+
+
+def overview() -> str:
+    """Returns what ``lit-gen --help`` prints."""
+    lines = ["usage: lit-gen COMMAND …", "", "Deep generative models on one PyTorch Lightning frame.", "", "commands:"]
+    lines += [f"  {name:<10}{command.summary}" for name, command in COMMANDS.items()]
+    lines += ["", "shipped configurations:", *(f"  {name}" for name in shipped_names())]
+    lines += ["", "lit-gen COMMAND --help describes a command; lit-gen --version prints the version."]
+    return "\n".join(lines)
+
+
+def usage(name: str) -> str:
+    """Returns what ``lit-gen <name> --help`` prints."""
+    command = COMMANDS[name]
+    heads = [f"{option.flag} {option.value}".rstrip() for option in command.options]
+    width = max(map(len, heads)) + 2
+    lines = [f"usage: lit-gen {name} …", "", f"{command.summary[0].upper()}{command.summary[1:]}.", "", "options:"]
+    lines += [f"  {head:<{width}}{option.text}" for head, option in zip(heads, command.options, strict=True)]
+    lines += ["", "examples:", *(f"  {example}" for example in command.examples)]
+    return "\n".join(lines)

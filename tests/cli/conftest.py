@@ -1,0 +1,101 @@
+"""One tiny trained run of each kind, and the command line called in this process."""
+
+import contextlib
+import io
+import os
+import signal
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lit_gen.__main__ import main
+
+TINY = """
+trainer: {max_steps: 12, val_check_interval: 6, check_val_every_n_epoch: null, log_every_n_steps: 2, accelerator: cpu}
+model:
+  class_path: GAN
+  init_args:
+    generator: {class_path: DCGANGenerator, init_args: {features: 4}}
+    discriminator: {class_path: DCGANDiscriminator, init_args: {features: 4}}
+    latent_dim: 8
+data: {class_path: Digits, init_args: {image_size: null, batch_size: 16}}
+samples: {every_n_steps: 6, num_samples: 4}
+evaluation: {num_samples: 40}
+ema: {half_life: 100}
+checkpoint: {every_n_train_steps: 4}
+"""
+
+
+class Said(NamedTuple):
+    """What a command returned and printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Said]
+
+
+def call(*arguments: object) -> Said:
+    """Runs ``lit-gen`` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            status = main([str(argument) for argument in arguments])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    return Said(status, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIT_GEN_CACHE", str(tmp_path_factory.getbasetemp() / "cli-cache"))
+        patch.delenv("LIT_GEN_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the session's own, and no data root; a module's, so that the real data are there for other tests."""
+    with _environment(tmp_path_factory):
+        yield
+
+
+@pytest.fixture
+def lit_gen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """``lit-gen`` in an empty folder that holds ``tiny.yaml``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    return call
+
+
+def _trained(tmp_path_factory: pytest.TempPathFactory, *arguments: object) -> Path:
+    folder, before = tmp_path_factory.mktemp("trained"), Path.cwd()
+    (folder / "tiny.yaml").write_text(TINY)
+    os.chdir(folder)
+    try:
+        with _environment(tmp_path_factory):
+            said = call("fit", "--config", "tiny.yaml", *arguments)
+    finally:
+        os.chdir(before)
+    assert said.status == 0, said.err
+    return folder / "runs" / "tiny" / "version_0"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of 12 steps."""
+    return _trained(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for a conditional model, after 2 steps and without scores."""
+    labels = ("--model.conditional", "true", "--trainer.max_steps", 2, "--evaluation.metrics", "[]")
+    return _trained(tmp_path_factory, *labels)

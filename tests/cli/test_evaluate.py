@@ -1,0 +1,27 @@
+import json
+from pathlib import Path
+
+
+def test_scores_and_protocol(lit_gen, trained):
+    arguments = ("evaluate", "--ckpt_path", trained, "--num_samples", 60, "--device", "cpu", "--is_splits", 2)
+    said = lit_gen(*arguments, "--output", "deep/eval.json")
+    assert (said.status, said.err) == (0, "")
+    result = json.loads(Path("deep/eval.json").read_text())
+    assert result.keys() == {"metrics", "protocol", "seconds"}
+    assert result["metrics"].keys() == {"fid", "is_mean", "is_std", "kid_mean", "kid_std"}
+    protocol = result["protocol"]
+    wanted = {"data": "digits", "split": "test", "num_samples": 60, "num_real": 300, "weights": "ema", "seed": 0}
+    assert {key: protocol[key] for key in wanted} == wanted
+    assert protocol["extractor"] == "classifier"
+    assert f"fid[classifier]  {result['metrics']['fid']:.5g}" in said.out
+
+    lit_gen(*arguments, "--output", "again.json")
+    assert json.loads(Path("again.json").read_text())["metrics"] == result["metrics"]
+    lit_gen(
+        *(*arguments, "--output", "other.json", "--metrics", "fid", "--weights", "raw", "--split", "val"),
+        *("--data.val_size", 100),
+    )
+    other = json.loads(Path("other.json").read_text())
+    assert other["metrics"].keys() == {"fid"}
+    assert other["metrics"]["fid"] != result["metrics"]["fid"]
+    assert (other["protocol"]["weights"], other["protocol"]["num_real"]) == ("raw", 100)

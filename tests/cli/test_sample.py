@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy
+import pytest
+from PIL import Image
+
+from lit_gen.functional.image_grid import image_grid
+
+
+def images(path: str) -> numpy.ndarray:
+    return numpy.load(path)["images"]
+
+
+def test_the_three_outputs_show_the_same_images(lit_gen, trained):
+    for output in ("a.npz", "folder", "deep/er/grid.png"):
+        said = lit_gen("sample", "--ckpt_path", trained, "--num_samples", 6, "--output", output)
+        assert (said.status, said.err) == (0, "")
+    arrays = numpy.load("a.npz")
+    assert arrays.files == ["images"]
+    assert (arrays["images"].shape, arrays["images"].dtype) == ((6, 8, 8, 1), numpy.uint8)
+    singles = [numpy.asarray(Image.open(path)) for path in sorted(Path("folder").iterdir())]
+    assert numpy.array_equal(numpy.stack(singles), arrays["images"][..., 0])
+    import torch
+
+    grid = image_grid(torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2))
+    assert numpy.array_equal(numpy.asarray(Image.open("deep/er/grid.png")), grid[0].numpy())
+    assert not list(Path().rglob("*.tmp"))
+
+
+def test_image_i_depends_on_the_seed_and_on_i_alone(lit_gen, trained):
+    runs = {"a": (6, 6, 0), "b": (4, 3, 0), "c": (6, 6, 1)}
+    for name, (num, batch_size, seed) in runs.items():
+        lit_gen(
+            *("sample", "--ckpt_path", trained, "--output", f"{name}.npz"),
+            *("--num_samples", num, "--batch_size", batch_size, "--seed", seed),
+        )
+    assert numpy.abs(images("a.npz")[:4].astype(int) - images("b.npz")).max() <= 1
+    assert not numpy.array_equal(images("a.npz"), images("c.npz"))
+
+
+def test_averaged_and_raw_weights_differ(lit_gen, trained):
+    for weights in ("ema", "raw"):
+        lit_gen("sample", "--ckpt_path", trained, "--output", f"{weights}.npz", "--weights", weights)
+    assert not numpy.array_equal(images("ema.npz"), images("raw.npz"))
+
+
+def test_classes_are_taken_in_turn(lit_gen, conditional):
+    def labels(*arguments: object) -> list[int]:
+        said = lit_gen("sample", "--ckpt_path", conditional, "--num_samples", 5, "--output", "x.npz", *arguments)
+        assert said.status == 0, said.err
+        return numpy.load("x.npz")["labels"].tolist()
+
+    assert labels() == [0, 1, 2, 3, 4]
+    assert labels("--label", 3) == [3] * 5
+    assert labels("--label", 0, 1, 2) == [0, 1, 2, 0, 1]
+    for arguments, message in [((10,), "from 0 to 9"), (("nine",), "there is no class 'nine'")]:
+        said = lit_gen("sample", "--ckpt_path", conditional, "--output", "y.png", "--label", *arguments)
+        assert said.status == 2
+        assert message in said.err
+
+
+def test_a_full_folder_is_left_alone(lit_gen, trained):
+    Path("folder").mkdir()
+    Path("folder/mine.png").touch()
+    arguments = ("sample", "--ckpt_path", trained, "--num_samples", 3, "--output", "folder")
+    said = lit_gen(*arguments)
+    assert said.status == 2
+    assert "not empty" in said.err
+    assert [path.name for path in Path("folder").iterdir()] == ["mine.png"]
+    lit_gen(*arguments, "--overwrite")
+    lit_gen(*arguments, "--overwrite", "--num_samples", 2)
+    assert sorted(path.name for path in Path("folder").iterdir()) == ["000000.png", "000001.png", "mine.png"]
+
+
+@pytest.mark.parametrize("wanted", ["last", "best"])
+def test_last_and_best(lit_gen, trained, wanted):
+    said = lit_gen("sample", "--ckpt_path", wanted, "--runs", trained.parent.parent, "--output", "x.png")
+    assert said.status == 0, said.err

@@ -1,0 +1,85 @@
+"""Every shipped configuration runs as it is: some steps, a validation with scores, a grid, both checkpoints."""
+
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import lit_gen
+import lit_gen.configs
+from lit_gen.__main__ import main
+
+CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
+NAMES = [f"{path.parent.name}/{path.stem}" for path in CONFIGS]
+# What makes a run short, and nothing else.
+SHORT = (
+    *("--trainer.max_steps", "4", "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1"),
+    *("--evaluation.num_samples", "20", "--samples.num_samples", "4", "--data.batch_size", "8"),
+    *("--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu"),
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    """A data root with a little of everything, in the official formats."""
+    random = numpy.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        raw = tmp_path / name / "raw"
+        raw.mkdir(parents=True)
+        for part, num in (("train", 60000), ("t10k", 10000)):
+            labels = numpy.arange(num, dtype=numpy.uint8) % 10
+            images = numpy.zeros((num, 28, 28), numpy.uint8)
+            images[:, 4:24, 4:24] = random.integers(0, 256, (10, 20, 20), dtype=numpy.uint8)[labels]
+            for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+                head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+                (raw / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    for label in ("circle", "square"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for i in range(40):
+            pixels = random.integers(0, 256, (40, 56, 3), dtype=numpy.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.png")
+    yield tmp_path
+
+
+def cifar10(root: Path) -> None:
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir()
+    labels = [i % 10 for i in range(10000)]
+    content = {"data": numpy.zeros((10000, 3072), numpy.uint8), "labels": labels}
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        (folder / name).write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_configuration_runs(name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "cifar10" in name:
+        cifar10(data)
+    monkeypatch.setenv("LIT_GEN_DATA", str(data))
+    monkeypatch.setenv("LIT_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", name, *SHORT]) == 0
+    run = tmp_path / "runs" / name.split("/")[1] / "version_0"
+    for file in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        assert (run / file).is_file(), os.listdir(run)
+    assert list((run / "samples").glob("*.png"))
+    scores = [json.loads(path.read_text()) for path in (run / "evaluation").glob("*.json")]
+    assert len(scores) == 2
+    assert all(score["metrics"]["fid"] > 0 for score in scores)
+    model = lit_gen.load(run / "checkpoints" / "last.ckpt")
+    assert torch.isfinite(model.sample(2)).all()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=NAMES)
+def test_a_configuration_is_named_after_method_and_data_and_says_what_it_is(path: Path) -> None:
+    text = path.read_text("utf-8")
+    assert text.startswith("# ")
+    content = yaml.safe_load(text)
+    data = content["data"]["class_path"].lower().removeprefix("image")
+    assert path.stem.replace("_", "").endswith(data)
