@@ -38,7 +38,7 @@ def test_images_that_are_too_small_are_refused_with_their_size(shape: tuple[int,
 
 def test_the_paper_s_64_pixel_generator() -> None:
     """Figure 1: 100 → 1024×4×4 → 512×8×8 → 256×16×16 → 128×32×32 → 3×64×64."""
-    layers = [layer for layer in DCGANGenerator((3, 64, 64), 100, features=128).layers]
+    layers = list(DCGANGenerator((3, 64, 64), 100, features=128).layers)
     convolutions = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
     assert [c.out_channels for c in convolutions] == [1024, 512, 256, 128, 3]
     assert convolutions[0].kernel_size == (4, 4)

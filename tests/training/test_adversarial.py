@@ -192,7 +192,7 @@ def test_a_missing_key_is_named_with_what_there_is(tmp_path: Path) -> None:
     batches = Batches()
     for batch in batches.batches:
         del batch["label"]
-    with pytest.raises(UserError, match="GAN needs 'label' in its batches; .* image"):
+    with pytest.raises(UserError, match=r"GAN needs 'label' in its batches; .* image"):
         trainer(tmp_path).fit(small_gan(conditional=True), batches)
 
 
