@@ -32,6 +32,8 @@ setup(
         "jsonargparse[signatures]>=4.53,<4.60",
         "rich>=13.9",
         "numpy>=1.26",
+        "pillow>=10.3",
+        "pyyaml>=6.0",
         "typing_extensions>=4.12",
         "scikit-learn>=1.5",
     ],

@@ -4,11 +4,22 @@ They ask a model what it can do (`lit_gen.contracts`), never what class it is. T
 not matter; Lightning itself runs checkpoints last.
 """
 
-__all__ = ["EMA", "DivergenceGuard", "Evaluation", "ProgressBar", "SampleGrid", "Throughput"]
+__all__ = [
+    "EMA",
+    "DivergenceGuard",
+    "Evaluation",
+    "Preemption",
+    "ProgressBar",
+    "RunCheckpoints",
+    "SampleGrid",
+    "Throughput",
+]
 
 from lit_gen.callbacks.divergence_guard import DivergenceGuard
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.evaluation import Evaluation
+from lit_gen.callbacks.preemption import Preemption
 from lit_gen.callbacks.progress_bar import ProgressBar
+from lit_gen.callbacks.run_checkpoints import RunCheckpoints
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.throughput import Throughput

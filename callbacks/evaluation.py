@@ -117,8 +117,8 @@ class Evaluation(Callback):
             return f"the data have no {split} images"
         if data.num_classes is None and isinstance(self.extractor, Classifier):
             return (
-                "the data have no labels to train a classifier on; set the extractor of the callback to InceptionV3, "
-                "or its metrics to []"
+                "the data have no labels to train a classifier on; take another extractor (--evaluation.extractor "
+                "InceptionV3), or none of its metrics (--evaluation.metrics [])"
             )
         return None
 

@@ -27,7 +27,7 @@ class CIFAR10(OfficialSplits):
         Krizhevsky: Learning Multiple Layers of Features from Tiny Images. 2009.
 
     Arguments:
-        root, download, batch_size, image_size, val_size, seed, horizontal_flip: See `OfficialSplits`.
+        root, download, batch_size, image_size, val_size, seed, horizontal_flip, on_device: See `OfficialSplits`.
     """
 
     name = "cifar10"

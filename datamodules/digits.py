@@ -28,6 +28,7 @@ class Digits(ImageDataModule):
         test_size: Test images, a number or a fraction.
         seed: Fixes the splits, the order of the training images and their augmentation.
         horizontal_flip: Whether training images are mirrored at random.
+        on_device: Whether training images lie on the training device, as uint8.
     """
 
     name = "digits"
@@ -40,8 +41,9 @@ class Digits(ImageDataModule):
         test_size: int | float = 300,
         seed: int = 0,
         horizontal_flip: bool = False,
+        on_device: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip)
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, on_device=on_device)
         self.save_hyperparameters(logger=False)
         self.size = (8, 8) if image_size is None else image_height_width(image_size)
         self.val_size, self.test_size = val_size, test_size
@@ -63,7 +65,7 @@ class Digits(ImageDataModule):
     def _sizes(self, total: int) -> list[int]:
         test = split_size(self.test_size, total, "--data.test_size")
         val = split_size(self.val_size, total, "--data.val_size", taken=test)
-        return [val, test]
+        return [test, val]
 
     def _open(self, split: str) -> dict[str, Tensor]:
         from sklearn.datasets import load_digits
@@ -71,7 +73,8 @@ class Digits(ImageDataModule):
         pixels, labels = load_digits(return_X_y=True)
         label = torch.from_numpy(labels).long()
         image = torch.from_numpy(pixels).mul(255 / 16).round().to(torch.uint8).reshape(-1, 1, 8, 8)
-        val, test, train = deal(label, self._sizes(len(label)), self.seed)
+        # The test images first: they must not change with the size of the validation split.
+        test, val, train = deal(label, self._sizes(len(label)), self.seed)
         index = dict(zip(SPLITS, (train, val, test), strict=True))[split]
         return {"image": resize_uint8(image[index], self.size), "label": label[index]}
 

@@ -38,12 +38,19 @@ class ImageDataModule(LightningDataModule, ABC):
         seed: Fixes the splits, the order of the training images and their augmentation.
         horizontal_flip: Whether training images are mirrored at random.
         num_workers: Processes that read images ahead, where images are not held in memory.
+        on_device: Whether training images that are held in memory lie on the training device, as uint8, so that no
+            batch has to travel.
     """
 
     name: str
 
     def __init__(
-        self, batch_size: int = 64, seed: int = 0, horizontal_flip: bool = False, num_workers: int = 0
+        self,
+        batch_size: int = 64,
+        seed: int = 0,
+        horizontal_flip: bool = False,
+        num_workers: int = 0,
+        on_device: bool = False,
     ) -> None:
         super().__init__()
         # Beside the arguments, which the concrete classes save: a checkpoint alone must be able to rebuild its data.
@@ -55,7 +62,7 @@ class ImageDataModule(LightningDataModule, ABC):
         if num_workers < 0:
             raise UserError(f"--data.num_workers is {num_workers}; it must be 0 or more")
         self.batch_size, self.seed = batch_size, seed
-        self.horizontal_flip, self.num_workers = horizontal_flip, num_workers
+        self.horizontal_flip, self.num_workers, self.on_device = horizontal_flip, num_workers, on_device
         self._sources: dict[str, Mapping[str, Tensor] | ImageItems] = {}
         self._fingerprints: dict[str, str] = {}
 
@@ -173,6 +180,9 @@ class ImageDataModule(LightningDataModule, ABC):
     def _loader(self, split: str, batch_size: int, **order: Any) -> ResumableLoader:
         source = self._source(split)
         if isinstance(source, Mapping):
+            if self.on_device and split == "train" and self.trainer is not None:
+                device = self.trainer.strategy.root_device
+                source = {name: tensor.to(device) for name, tensor in source.items()}
             return TensorLoader(source, batch_size, **order)
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return WorkerLoader(source, batch_size, num_workers=self.num_workers, pin_memory=on_cuda, **order)

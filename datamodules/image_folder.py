@@ -51,6 +51,7 @@ class ImageFolder(ImageDataModule):
         num_workers: Processes that read images ahead, if they are not held in memory.
         seed: Fixes the splits, the order of the training images and their augmentation.
         horizontal_flip: Whether training images are mirrored at random.
+        on_device: Whether training images lie on the training device, as uint8, if they are held in memory.
     """
 
     def __init__(
@@ -70,8 +71,15 @@ class ImageFolder(ImageDataModule):
         num_workers: int = 2,
         seed: int = 0,
         horizontal_flip: bool = False,
+        on_device: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, num_workers=num_workers)
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            horizontal_flip=horizontal_flip,
+            num_workers=num_workers,
+            on_device=on_device,
+        )
         self.save_hyperparameters(logger=False)
         for key, value, known in (
             ("resize", resize, ("crop", "pad", "stretch")),

@@ -62,7 +62,7 @@ class MNIST(_IdxImages):
         LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition. 1998.
 
     Arguments:
-        root, download, batch_size, image_size, val_size, seed, horizontal_flip: See `OfficialSplits`.
+        root, download, batch_size, image_size, val_size, seed, horizontal_flip, on_device: See `OfficialSplits`.
     """
 
     name = "mnist"
@@ -83,7 +83,7 @@ class FashionMNIST(_IdxImages):
         2017. arXiv:1708.07747.
 
     Arguments:
-        root, download, batch_size, image_size, val_size, seed, horizontal_flip: See `OfficialSplits`.
+        root, download, batch_size, image_size, val_size, seed, horizontal_flip, on_device: See `OfficialSplits`.
     """
 
     name = "fashion_mnist"

@@ -28,6 +28,7 @@ class OfficialSplits(ImageDataModule):
         val_size: Validation images, a number or a fraction of the training part; every class has its share.
         seed: Fixes the split, the order of the training images and their augmentation.
         horizontal_flip: Whether training images are mirrored at random.
+        on_device: Whether training images lie on the training device, as uint8.
     """
 
     native_shape: ClassVar[Shape]
@@ -43,8 +44,9 @@ class OfficialSplits(ImageDataModule):
         val_size: int | float = 5000,
         seed: int = 0,
         horizontal_flip: bool = False,
+        on_device: bool = False,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip)
+        super().__init__(batch_size=batch_size, seed=seed, horizontal_flip=horizontal_flip, on_device=on_device)
         self.save_hyperparameters(logger=False)
         self.root, self.download, self.val_size = data_root(root), download, val_size
         self.size = self.native_shape[1:] if image_size is None else image_height_width(image_size)

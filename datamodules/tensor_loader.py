@@ -29,7 +29,8 @@ class TensorLoader(ResumableLoader):
         self.tensors = dict(tensors)
 
     def _fetch(self, epoch: int, starts: range) -> Iterator[dict[str, Tensor]]:
-        order = self.order.epoch(epoch)
+        # Where the tensors are: images held on the device are sliced there, by an order that was sent once per epoch.
+        order = self.order.epoch(epoch).to(next(iter(self.tensors.values())).device)
         for start in starts:
             index = self.order.batch(order, start)
             batch = {name: tensor.index_select(0, index) for name, tensor in self.tensors.items()}

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _fail(f"the disk is full: {error}; free some space, or write elsewhere with --runs or --output")
     except Exception as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch.OutOfMemoryError, without importing torch
+        # torch.OutOfMemoryError, without importing torch; on the CPU torch says it by a RuntimeError.
+        if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):
             raise
         return _fail(f"out of memory: {error}; try a smaller --data.batch_size (or --batch_size)")
 

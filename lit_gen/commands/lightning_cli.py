@@ -14,9 +14,18 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lit_gen.callbacks import EMA, DivergenceGuard, Evaluation, ProgressBar, SampleGrid, Throughput
-from lit_gen.commands.checkpoints import RunCheckpoints
+from lit_gen.callbacks import (
+    EMA,
+    DivergenceGuard,
+    Evaluation,
+    Preemption,
+    ProgressBar,
+    RunCheckpoints,
+    SampleGrid,
+    Throughput,
+)
 from lit_gen.commands.diagnosis import diagnose, user_error
+from lit_gen.commands.launch import choose_strategy, launch_settings
 from lit_gen.commands.metrics_file import MetricsFile
 from lit_gen.commands.predictions import PredictionFolder
 from lit_gen.commands.recorded import check_shapes, differences, recorded_config, run_settings, trusted_config
@@ -34,9 +43,17 @@ _CALLBACKS: dict[str, type[Callback]] = {
     "throughput": Throughput,
     "progress": ProgressBar,
     "checkpoint": RunCheckpoints,
+    "preemption": Preemption,
 }
-_ONLY_FIT = ("samples", "guard", "throughput", "checkpoint")
-_DEFAULTS = {"num_sanity_val_steps": 0, "log_every_n_steps": 50, "enable_model_summary": False}
+_ONLY_FIT = ("samples", "guard", "throughput", "checkpoint", "preemption")
+_DEFAULTS = {
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 50,
+    "enable_model_summary": False,
+    # In steps, whatever the size of the data: once per epoch would score a small set all the time.
+    "check_val_every_n_epoch": None,
+    "val_check_interval": 1000,
+}
 
 
 class Cli(LightningCLI):
@@ -98,6 +115,8 @@ class Cli(LightningCLI):
     def _set_seed(self) -> None:
         seed = self.config["seed_everything"]
         if seed is not False:
+            if isinstance(seed, int) and seed is not True and not 0 <= seed < 2**32:
+                raise UserError(f"seed_everything is {seed}, and must be in [0, {2**32 - 1}]")
             seed = None if seed is True else seed
             self.config["seed_everything"] = seed_everything(seed, workers=True, verbose=False)
 
@@ -128,7 +147,7 @@ class Cli(LightningCLI):
                     yield f"{key} is {here}, but {there} in the checkpoint: {which}"
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        settings = {**self.config_init["trainer"], **kwargs}
+        settings = launch_settings({**self.config_init["trainer"], **kwargs})
         callbacks = self._callbacks(settings)
         if self.command == "fit" and not settings["fast_dev_run"]:
             self.folder = self._run_folder()
@@ -140,7 +159,13 @@ class Cli(LightningCLI):
             settings["default_root_dir"] = str(self._scores_folder())
             settings["logger"] = False
         try:
-            return self._instantiate_trainer(settings, callbacks)
+            trainer = self._instantiate_trainer(_copied(settings), callbacks)
+            strategy = choose_strategy(trainer, self.model) if self.command == "fit" else None
+            return (
+                self._instantiate_trainer({**_copied(settings), "strategy": strategy}, callbacks)
+                if strategy
+                else trainer
+            )
         except BaseException as error:
             self.discard()
             if isinstance(error, MisconfigurationException | TypeError | ValueError) and not user_error(error):
@@ -210,3 +235,8 @@ class Cli(LightningCLI):
         """Takes the run's folder away again, if it was made for this run."""
         if self.folder is not None:
             self.folder.discard()
+
+
+def _copied(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies the trainer's arguments and its list of callbacks, which LightningCLI adds to in place."""
+    return {**settings, "callbacks": list(settings["callbacks"] or [])}

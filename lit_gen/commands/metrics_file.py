@@ -11,14 +11,15 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from lit_gen.functional.atomic import replacing
+from lit_gen.functional.atomic import naming, replacing
 
 
 class MetricsFile(Logger):
     """Creates a logger that writes ``metrics.csv``: a column per scalar and ``step``, a row per call.
 
     Lightning's CSVLogger deletes the file of a run that is resumed, and holds rows back; this one keeps the rows up to
-    the checkpoint's step, drops later ones, which the resumed run writes again, and appends.
+    the checkpoint's step, drops later ones, which the resumed run writes again, and appends. A validation at that
+    very step may be repeated: its rows are replaced.
 
     Arguments:
         folder: The run's folder.
@@ -61,13 +62,25 @@ class MetricsFile(Logger):
             rows = self._rows()
             self._columns += sorted(set(row) - set(self._columns))
             self._rewrite(rows)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        if step == self._resumed_at and self._repeat(row):
+            return
+        with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)
 
     def _begin(self) -> None:
         rows = [] if self._resumed_at is None else [row for row in self._rows() if self._kept(row)]
         self._columns = list(rows[0]) if rows else ["step"]
         self._rewrite(rows)
+
+    def _repeat(self, row: Mapping[str, Any]) -> bool:
+        """Replaces the row of the same step with the same scalars; returns whether there is one."""
+        rows = self._rows()
+        for old in rows:
+            if old["step"] == str(row["step"]) and {name for name, value in old.items() if value} == set(row):
+                old.update({name: str(value) for name, value in row.items()})
+                self._rewrite(rows)
+                return True
+        return False
 
     def _kept(self, row: Mapping[str, str]) -> bool:
         assert self._resumed_at is not None

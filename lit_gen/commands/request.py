@@ -14,6 +14,7 @@ from lit_gen.commands.arguments import flag_values, flag_words
 from lit_gen.commands.runs import MissingCheckpoint, find_checkpoint, run_folder_of
 from lit_gen.commands.shipped import resolve_config
 from lit_gen.errors import UserError, first_line
+from lit_gen.training.trust import check_trusted
 
 _CONFIG = ("--config", "-c")
 
@@ -28,7 +29,7 @@ class Request:
         runs: The folder that all runs lie in.
         name: The run's config name, None if there is neither a ``--config`` nor a run to go on with.
         checkpoint: The checkpoint file, if one is asked for.
-        trust: The packages whose classes the checkpoint may name.
+        trust: The packages whose classes the checkpoint, and a configuration that is found beside it, may name.
         notes: What the user should be told, a line each.
     """
 
@@ -61,6 +62,7 @@ class Request:
         classes = [flag_values(found, flag) for flag in ("--model", "--data")]
         if name is None and all(classes):
             name = default_name(*(values[-1][1] for values in classes))
+        trust = flag_words(found, "--trust")
         checkpoint = None
         if wanted:
             try:
@@ -76,7 +78,8 @@ class Request:
                 notes.append(f"going on with the configuration {saved}")
                 found = ["--config", str(saved), *found]
                 configs, name = [(str(saved), _load(saved))], _config_name(saved)
-        trust = flag_words(found, "--trust")
+                # Nobody has named this file: it may have come with the checkpoint from anywhere.
+                check_trusted(str(saved), None, configs[0][1], [*trust, "pytorch_lightning"])
         return cls(found, configs, runs, name, checkpoint, trust, notes)
 
     def run_to_continue(self) -> Path | None:

@@ -21,6 +21,7 @@ from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
 from lit_gen.training.loading import build_data
 
+_OTHER_FORMATS = (".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy")
 _MOST_COLUMNS = 32
 _MOST_LISTED = 20
 
@@ -38,6 +39,8 @@ def run(arguments: Sequence[str]) -> int:
     if not options.output:
         raise UserError("--output is missing: name a .png for one grid, a .npz for arrays, or a folder for single PNGs")
     output = Path(options.output).expanduser()
+    if output.suffix.lower() in _OTHER_FORMATS or output.suffix in (".PNG", ".NPZ"):
+        raise UserError(f"--output is {output}: images are written as .png, arrays as .npz")
     check_output(output, folder=output.suffix not in (".png", ".npz"), overwrite=options.overwrite)
     device = choose_device(options.device)
     checkpoint = read_wanted(options.ckpt_path, options.runs)

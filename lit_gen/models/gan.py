@@ -20,6 +20,7 @@ from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.adversarial import AdversarialModule, Phase, Player
 from lit_gen.training.optimizers import AdversarialAdam
+from lit_gen.training.options import TrainingOptions
 from lit_gen.training.seeding import randint, randn
 
 
@@ -58,6 +59,7 @@ class GAN(AdversarialModule):
         discriminator_optimizer: Makes the discriminator's optimizer.
         generator_schedule: Makes the generator's learning-rate schedule, stepped once per training batch.
         discriminator_schedule: Makes the discriminator's, likewise.
+        options: Accumulation, clipping, compilation, memory format.
     """
 
     averaged_networks = ("generator",)
@@ -76,8 +78,9 @@ class GAN(AdversarialModule):
         discriminator_optimizer: OptimizerCallable = AdversarialAdam,
         generator_schedule: LRSchedulerCallable | None = None,
         discriminator_schedule: LRSchedulerCallable | None = None,
+        options: TrainingOptions = TrainingOptions(),  # noqa: B008 (a frozen value)
     ) -> None:
-        super().__init__()
+        super().__init__(options)
         if conditional and not num_classes:
             raise UserError("model.conditional is true, but the data have no labels")
         if n_critic < 1:
@@ -111,20 +114,26 @@ class GAN(AdversarialModule):
         """Returns the discriminator's loss on a batch and as many fresh fakes; the generator gets no gradient."""
         x, y = self._real(batch)
         with torch.no_grad():
-            fake = self.generator(self._latents(len(x)), y)
-        real_logits, fake_logits = self.discriminator(x, y), self.discriminator(fake, y)
+            fake = self.fast("generator")(self._latents(len(x)), y)
+        discriminator = self.fast("discriminator")
+        real_logits, fake_logits = discriminator(x, y), discriminator(fake, y)
         self.record({"logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()})
         return self.loss.discriminator(real_logits, fake_logits)
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """Returns the generator's loss on as many fresh latents as the batch has images."""
         x, y = self._real(batch)
-        return self.loss.generator(self.discriminator(self.generator(self._latents(len(x)), y), y))
+        fake = self.fast("generator")(self._latents(len(x)), y)
+        return self.loss.generator(self.fast("discriminator")(fake, y))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records the discriminator's logit on held-out images; far below that on training images, it overfits."""
+        """Records the discriminator's mean logit on held-out images, by its running statistics.
+
+        It is no match for ``logit/real``, which is of batches normalised by their own; its course over a run is what
+        tells, falling when the discriminator learns the training images by heart.
+        """
         x, y = self._real(batch)
-        self.record_held_out({"logit/held_out": self.discriminator(x, y).mean()})
+        self.record_held_out({"logit/held_out": self.discriminator(x, y).mean()}, len(x))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Records the same on the test split."""

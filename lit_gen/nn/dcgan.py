@@ -24,6 +24,11 @@ def _halvings(image_shape: Shape) -> list[tuple[int, int]]:
     return sizes
 
 
+def _check_widths(features: int, max_features: int) -> None:
+    if features < 1 or max_features < 1:
+        raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
+
+
 def _kernel(fine: tuple[int, int]) -> tuple[int, int]:
     """Returns the kernel with which stride 2 and padding 1 take a map of this size exactly to its upper half and back.
 
@@ -70,6 +75,7 @@ class DCGANGenerator(nn.Module):
         max_features: int = 1024,
     ) -> None:
         super().__init__()
+        _check_widths(features, max_features)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         sizes = _halvings(image_shape)[::-1]
         widths = [image_shape[0], *(min(features * 2**i, max_features) for i in range(len(sizes) - 1))][::-1]
@@ -129,6 +135,7 @@ class DCGANDiscriminator(nn.Module):
         negative_slope: float = 0.2,
     ) -> None:
         super().__init__()
+        _check_widths(features, max_features)
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
         sizes = _halvings(image_shape)
         widths = [image_shape[0] + (num_classes or 0)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from lit_gen.training.modes import evaluating
 
@@ -19,8 +19,10 @@ def batch_norms(networks: Iterable[nn.Module]) -> list[_BatchNorm]:
 
 
 def running_statistics(networks: Iterable[nn.Module]) -> list[Tensor]:
-    """Lists the running means and variances."""
-    return [tensor for layer in batch_norms(networks) for tensor in (layer.running_mean, layer.running_var)]  # type: ignore[misc]
+    """Lists the running means and variances, also those of instance norms that keep some."""
+    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, _NormBase)]
+    tensors = [tensor for layer in layers for tensor in (layer.running_mean, layer.running_var)]
+    return [tensor for tensor in tensors if tensor is not None]
 
 
 @torch.no_grad()

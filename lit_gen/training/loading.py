@@ -2,10 +2,8 @@
 
 __all__ = ["build_data", "build_model", "check_trusted", "load", "load_model", "read_checkpoint"]
 
-import importlib.util
-import pickle
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +13,11 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from lit_gen.errors import UserError
 from lit_gen.training.recording import UNRECORDED
+from lit_gen.training.trust import check_trusted
 
-_TRUSTED = ("lit_gen", "torch")
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_TO_REBUILD: dict[str, type] = {"state_dict": Mapping, "hyper_parameters": Mapping}
+_TO_RESUME: dict[str, type] = {"state_dict": Mapping, "global_step": int, "pytorch-lightning_version": str}
+_MAPPINGS = ("state_dict", "loops", "callbacks", "hyper_parameters", "datamodule_hyper_parameters")
 
 
 def load(
@@ -52,13 +52,18 @@ def read_checkpoint(path: str | Path, rebuild: bool = True) -> dict[str, Any]:
         raise UserError(f"there is no checkpoint '{path}'")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        _check_sums(path)
+    except Exception as error:  # garbage can make the unpickler stumble in any way
         raise UserError(
             f"'{path}' cannot be read as a checkpoint: it is damaged or another kind of file ({type(error).__name__})"
         ) from error
-    needed = {"state_dict", "hyper_parameters"} if rebuild else {"state_dict"}
-    if not isinstance(checkpoint, dict) or not needed <= checkpoint.keys():
-        raise UserError(f"'{path}' is not a checkpoint that lit_gen can rebuild a model from")
+    needed = _TO_REBUILD if rebuild else _TO_RESUME
+    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(key), needed[key]) for key in needed):
+        purpose = "rebuild a model from" if rebuild else "go on from"
+        raise UserError(f"'{path}' is not a checkpoint that lit_gen can {purpose}")
+    for key in _MAPPINGS:
+        if not isinstance(checkpoint.get(key, {}), Mapping):
+            raise UserError(f"'{path}' is not a checkpoint of lit_gen: its {key} are no mapping")
     checkpoint["path"] = str(path)
     return checkpoint
 
@@ -99,25 +104,6 @@ def build_data(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **argum
     return _build(LightningDataModule, checkpoint, "datamodule_hyper_parameters", trust, arguments)
 
 
-def check_trusted(path: str, class_path: str, settings: Mapping[str, Any], trust: Sequence[str] = ()) -> None:
-    """Imports the classes that a checkpoint names, if they are of lit_gen, of torch, or of a package that is trusted.
-
-    Raises:
-        UserError: If one is not, or does not exist.
-    """
-    for name in [class_path, *_class_paths(settings)]:
-        package = name.split(".")[0]
-        if package not in (*_TRUSTED, *trust):
-            raise UserError(
-                f"'{path}' names {name}; only classes of lit_gen and torch are built from a checkpoint "
-                f"unless you trust theirs: --trust {package}"
-            )
-        try:
-            importlib.import_module(name.rpartition(".")[0])
-        except (ImportError, ValueError) as error:
-            raise UserError(f"'{path}' names {name}, which cannot be imported here: {error}") from error
-
-
 def _build(
     base: type, checkpoint: Mapping[str, Any], key: str, trust: Sequence[str], arguments: Mapping[str, Any]
 ) -> Any:
@@ -140,23 +126,18 @@ def _build(
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"'{checkpoint['path']}' does not fit this version's {class_path}: {error}") from error
+        raise UserError(
+            f"'{checkpoint['path']}' does not fit this version's {class_path}: {' '.join(str(error).split())}"
+        ) from error
 
 
-def _class_paths(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and _IMPORT_PATH.fullmatch(value):
-        # A function's path is a plain string; one that no module begins is some other text.
-        found = importlib.util.find_spec(value.split(".")[0])
-        if found is not None and found.origin is not None:
-            yield value
-    if isinstance(value, Mapping):
-        if isinstance(value.get("class_path"), str):
-            yield value["class_path"]
-        for item in value.values():
-            yield from _class_paths(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _class_paths(item)
+def _check_sums(path: Path) -> None:
+    """Compares what a checkpoint holds with its checksums, which torch writes but does not read."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            if damaged is not None:
+                raise ValueError(f"{damaged} is damaged")
 
 
 def _second_line(error: Exception) -> str:

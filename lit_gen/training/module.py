@@ -16,6 +16,7 @@ from lit_gen.contracts import Batch
 from lit_gen.errors import UserError
 from lit_gen.training.recording import recorded_arguments
 from lit_gen.training.seeding import derive_seed
+from lit_gen.training.sharding import shard_networks_
 
 _STATE = "lit_gen_training"
 
@@ -39,7 +40,8 @@ class GenerativeModule(LightningModule):
         self.images_seen = 0
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._held_out: dict[str, list[Tensor]] = {}
+        self._held_out: dict[str, Tensor] = {}
+        self._trained = False
         self._record_arguments()
 
     def _record_arguments(self) -> None:
@@ -94,19 +96,34 @@ class GenerativeModule(LightningModule):
         """Logs the means of what was recorded, if this step is a logging step; ends every training step."""
         step = self.step + 1
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not self._sums or interval <= 0 or step % interval:
+        if interval > 0 and step % interval == 0:
+            self._log_means(step)
+
+    def on_train_end(self) -> None:
+        # The steps since the last logging step, of which a short run has no other.
+        if self._trained:
+            self._log_means(self.step, live=False)
+
+    def _log_means(self, step: int, live: bool = True) -> None:
+        if not self._sums:
             return
         names = sorted(self._sums)
         means = torch.stack([self._sums[name] / self._counts[name] for name in names])
         means = self.trainer.strategy.reduce(means, reduce_op="mean")
-        self.report({**dict(zip(names, means.tolist(), strict=True)), "images_seen": self.images_seen}, step)
+        self.report({**dict(zip(names, means.tolist(), strict=True)), "images_seen": self.images_seen}, step, live)
         self._sums.clear()
         self._counts.clear()
 
-    def record_held_out(self, values: Mapping[str, Tensor]) -> None:
-        """Adds scalars of one validation or test batch to the means that `report` gets when the loop ends."""
+    def record_held_out(self, values: Mapping[str, Tensor], num: int) -> None:
+        """Adds scalars of one validation or test batch to the means over images that `report` gets when the loop ends.
+
+        Arguments:
+            values: Means over the batch, by name.
+            num: The number of images in the batch.
+        """
         for name, value in values.items():
-            self._held_out.setdefault(name, []).append(value.detach().float())
+            weighted = torch.stack([value.detach().double() * num, value.new_tensor(num, dtype=torch.float64)])
+            self._held_out[name] = self._held_out.get(name, 0) + weighted
 
     def on_validation_epoch_end(self) -> None:
         self._report_held_out()
@@ -115,13 +132,12 @@ class GenerativeModule(LightningModule):
         self._report_held_out()
 
     def _report_held_out(self) -> None:
-        means = {name: torch.stack(values).mean() for name, values in self._held_out.items()}
-        self._held_out.clear()
-        if means and not self.trainer.sanity_checking:
-            reduced = self.trainer.strategy.reduce(torch.stack(list(means.values())), reduce_op="mean")
-            self.report(dict(zip(means, reduced.tolist(), strict=True)))
+        sums, self._held_out = dict(self._held_out), {}
+        if sums and not self.trainer.sanity_checking:
+            total = self.trainer.strategy.reduce(torch.stack(list(sums.values())), reduce_op="sum")
+            self.report(dict(zip(sums, (total[:, 0] / total[:, 1]).tolist(), strict=True)))
 
-    def report(self, values: Mapping[str, float], step: int | None = None) -> None:
+    def report(self, values: Mapping[str, float], step: int | None = None, live: bool = True) -> None:
         """Writes scalars to the loggers at once, and to the progress bar and the checkpoints' monitors.
 
         Lightning would write them after the step's checkpoint: a run killed in between would lose the row.
@@ -129,14 +145,25 @@ class GenerativeModule(LightningModule):
         Arguments:
             values: Scalars by name.
             step: Where they stand on the x-axis; `trainer.global_step` by default.
+            live: Whether the bar and the monitors get them too; Lightning refuses that once training has ended.
         """
         for logger in self.loggers:
             logger.log_metrics(dict(values), step=self.step if step is None else step)
+        if not live:
+            return
         shown = {name: value for name, value in values.items() if name != "images_seen"}
         # The loggers above have them at the right step already; here only the bar and callback_metrics get them.
         self.log_dict(shown, prog_bar=True, logger=False, batch_size=1)
 
+    def configure_model(self) -> None:
+        """Shards the networks, under a strategy for that; see `lit_gen.training.sharding`."""
+        shard_networks_(self)
+
+    def on_train_start(self) -> None:
+        self._trained = False
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self._trained = True
         torch.manual_seed(derive_seed(self.run_seed, self.global_rank, self.step))
         # Counted here rather than at the batch's end, where callbacks save checkpoints before this module's hook runs.
         self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 UNRECORDED = "unrecorded"
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def recorded(value: Any) -> Any:
@@ -37,7 +38,7 @@ def recorded(value: Any) -> Any:
     if isinstance(value, FunctionType):
         return _import_path(value) or {UNRECORDED: repr(value)}
     path = _import_path(type(value))
-    names = list(inspect.signature(type(value).__init__).parameters)[1:]
+    names = [name for name, parameter in _parameters(type(value).__init__).items() if parameter.kind not in _VARIADIC]
     if path and not isinstance(value, torch.nn.Module) and all(hasattr(value, name) for name in names):
         return {"class_path": path, "init_args": {name: recorded(getattr(value, name)) for name in names}}
     return {UNRECORDED: repr(value)}
@@ -50,10 +51,18 @@ def recorded_arguments(function: Any, arguments: Mapping[str, Any]) -> dict[str,
         function: The constructor.
         arguments: Its arguments by name.
     """
-    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
-    return {
-        name: recorded(value) for name, value in arguments.items() if name in defaults and value is not defaults[name]
-    }
+    described: dict[str, Any] = {}
+    for name, parameter in _parameters(function).items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            described |= {key: recorded(value) for key, value in arguments.get(name, {}).items()}
+        elif name in arguments and arguments[name] is not parameter.default:
+            described[name] = recorded(arguments[name])
+    return described
+
+
+def _parameters(constructor: Any) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(constructor).parameters
+    return {name: parameter for name, parameter in parameters.items() if name != "self"}
 
 
 def _import_path(thing: Any) -> str | None:

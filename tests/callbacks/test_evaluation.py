@@ -161,7 +161,9 @@ def test_off_with_a_reason(
     assert run.global_step == 4 and best.best_model_path == ""
     assert len(said) == (case != "no metrics")
     if case == "unlabelled":
-        assert "no labels to train a classifier on; set the extractor of the callback to InceptionV3" in said[0]
+        assert (
+            "no labels to train a classifier on; take another extractor (--evaluation.extractor InceptionV3)" in said[0]
+        )
 
 
 def test_without_a_datamodule_it_says_so(gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]) -> None:

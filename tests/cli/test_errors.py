@@ -80,7 +80,10 @@ CASES = [
     ([*GAN, "--ckpt_path", "other.ckpt"], "'other.ckpt' is not a checkpoint"),
     ([*GAN, *CKPT], "'good.ckpt' does not fit this configuration: generator.layers.0.weight"),
     (["test", *CKPT, "--model.latent_dim", "3"], "does not fit this configuration"),
-    (["test", "--ckpt_path", "stranger.ckpt"], "names somebody.Model; only classes of lit_gen and torch are built"),
+    (
+        ["test", "--ckpt_path", "stranger.ckpt"],
+        "names somebody.Model; only classes of lit_gen, torch.nn and torch.optim",
+    ),
     (["validate", "--ckpt_path", "last"], "looked for runs/*/version_*/checkpoints/last.ckpt"),
     (["predict", *CKPT, "--output", "tiny.yaml"], "tiny.yaml is a file"),
     # data
@@ -118,7 +121,8 @@ def folder(lit_gen, trained):
     shutil.copy(trained / "checkpoints/last.ckpt", "good.ckpt")
     Path("cut.ckpt").write_bytes(Path("good.ckpt").read_bytes()[:5000])
     torch.save({"a": 1}, "other.ckpt")
-    torch.save({"state_dict": {}, "hyper_parameters": {"_class_path": "somebody.Model"}}, "stranger.ckpt")
+    whole = {"state_dict": {}, "global_step": 0, "pytorch-lightning_version": "2.6.6"}
+    torch.save({**whole, "hyper_parameters": {"_class_path": "somebody.Model"}}, "stranger.ckpt")
     return lit_gen
 
 

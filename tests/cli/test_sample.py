@@ -76,3 +76,11 @@ def test_a_full_folder_is_left_alone(lit_gen, trained):
 def test_last_and_best(lit_gen, trained, wanted):
     said = lit_gen("sample", "--ckpt_path", wanted, "--runs", trained.parent.parent, "--output", "x.png")
     assert said.status == 0, said.err
+
+
+@pytest.mark.parametrize("name", ["grid.PNG", "grid.jpg", "samples.npy"])
+def test_other_formats_are_refused_instead_of_becoming_folders(lit_gen, trained, name):
+    said = lit_gen("sample", "--ckpt_path", trained, "--output", name)
+    assert said.status == 2
+    assert "written as .png" in said.err
+    assert not Path(name).exists()

@@ -69,3 +69,11 @@ def test_the_label_decides() -> None:
     a, b = generator(z, torch.tensor([0])), generator(z, torch.tensor([1]))
     assert not torch.allclose(a, b)
     assert not torch.allclose(discriminator(a, torch.tensor([0])), discriminator(a, torch.tensor([1])))
+
+
+@pytest.mark.parametrize("widths", [{"features": 0}, {"features": -1}, {"max_features": 0}])
+def test_senseless_widths_are_refused(widths: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="features"):
+        DCGANGenerator((1, 8, 8), 4, **widths)
+    with pytest.raises(UserError, match="features"):
+        DCGANDiscriminator((1, 8, 8), **widths)

@@ -159,7 +159,7 @@ def test_means_are_logged_on_the_axis_of_global_step(tmp_path: Path) -> None:
     rows: list[tuple[int, dict[str, float]]] = []
 
     class Recorder(GAN):
-        def report(self, values: dict[str, float], step: int | None = None) -> None:
+        def report(self, values: dict[str, float], step: int | None = None, live: bool = True) -> None:
             rows.append((step, dict(values)))
 
     torch.manual_seed(1)
@@ -203,3 +203,19 @@ def test_a_player_without_parameters_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="player 'discriminator'"):
         trainer(tmp_path).fit(small_gan(discriminator=Constant), Batches())
+
+
+def test_a_senseless_learning_rate_is_named_with_its_player(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"player 'generator' cannot be made: Invalid learning rate: -1"):
+        trainer(tmp_path).fit(small_gan(generator_optimizer=partial(SGD, lr=-1.0)), Batches())
+
+
+def test_the_last_steps_are_logged_too(tmp_path: Path) -> None:
+    class Recorder(GAN):
+        def report(self, values: dict[str, float], step: int | None = None, live: bool = True) -> None:
+            rows.append(self.step if step is None else step)
+
+    rows: list[int] = []
+    model = Recorder(SHAPE, 3, partial(DCGANGenerator, features=4), partial(DCGANDiscriminator, features=4))
+    trainer(tmp_path, max_steps=7, log_every_n_steps=4).fit(model, Batches(8))
+    assert rows == [4, 7]

@@ -11,7 +11,7 @@ from torch.optim import SGD
 
 import lit_gen
 from lit_gen.errors import UserError
-from lit_gen.functional.adversarial import MinimaxLoss
+from lit_gen.functional.adversarial import AdversarialLoss, MinimaxLoss
 from lit_gen.models import GAN
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.loading import read_checkpoint
@@ -95,6 +95,38 @@ def test_recorded_values() -> None:
     assert recorded(recorded) == "lit_gen.training.recording.recorded"
     assert set(recorded(lambda: 0)) == {"unrecorded"}
     assert set(recorded(nn.Linear(1, 1))) == {"unrecorded"}
+
+
+class Halved(MinimaxLoss):
+    """A loss with a constructor of its own kind: none, but its parent's."""
+
+
+class Bare(AdversarialLoss):
+    """A loss without any constructor."""
+
+    def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return fake.mean() - real.mean()
+
+    def generator(self, fake: torch.Tensor) -> torch.Tensor:
+        return -fake.mean()
+
+
+class Extended(GAN):
+    """A model that hands on what it does not know."""
+
+    def __init__(self, extra: float = 0.5, **arguments: object) -> None:
+        super().__init__(**arguments)
+        self.extra = extra
+
+
+def test_values_without_constructors_and_models_that_hand_arguments_on_are_recorded() -> None:
+    assert recorded(Bare())["init_args"] == {}
+    assert recorded(Halved(0.5))["init_args"] == {"real_label": 0.5}
+    model = Extended(extra=0.25, image_shape=SHAPE, latent_dim=5)
+    assert model.hparams["extra"] == 0.25
+    assert model.hparams["latent_dim"] == 5
+    assert model.hparams["image_shape"] == list(SHAPE)
+    assert "arguments" not in model.hparams
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])

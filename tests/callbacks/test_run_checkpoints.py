@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lit_gen.commands.checkpoints import RunCheckpoints
+from lit_gen.callbacks.run_checkpoints import RunCheckpoints
 from lit_gen.commands.metrics_file import MetricsFile
 
 
@@ -16,13 +16,16 @@ class Trainer(SimpleNamespace):
         super().__init__(
             strategy=strategy, callback_metrics={}, global_step=0, fast_dev_run=False, sanity_checking=False
         )
+        self.max_steps = self.max_epochs = -1
+        self.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(restarted_on_train_batch_end=False))
         self.state, self.callback = SimpleNamespace(fn="fit"), callback
 
     def save_checkpoint(self, path, weights_only):
         assert not weights_only
         path.parent.mkdir(exist_ok=True)
         states = {self.callback.state_key: self.callback.state_dict()}
-        torch.save({"state_dict": {}, "global_step": self.global_step, "callbacks": states}, path)
+        whole = {"state_dict": {}, "global_step": self.global_step, "pytorch-lightning_version": "2.6.6"}
+        torch.save({**whole, "callbacks": states}, path)
 
     def batch(self):
         self.global_step += 1

@@ -1,0 +1,110 @@
+"""Which classes a file may name: what is rebuilt from one must not run what the file brings along."""
+
+__all__ = ["check_trusted"]
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_gen.errors import UserError
+
+_TRUSTED = ("lit_gen", "torch.nn", "torch.optim")
+
+
+def check_trusted(path: str, class_path: str | None, settings: Any, trust: Sequence[str] = ()) -> None:
+    """Imports the classes and functions that a file names, if they are of lit_gen, torch.nn, torch.optim, or trusted.
+
+    The parser that builds from the settings later reads more than class paths: text that is YAML, and files of it. Such
+    text has no place in what lit_gen records, and is refused.
+
+    Arguments:
+        path: The file, for messages.
+        class_path: The class it is of, None if the settings are all there is.
+        settings: Plain data with ``class_path`` keys, or import paths, anywhere in them.
+        trust: Modules beside those; a module stands for all that is in it.
+
+    Raises:
+        UserError: If one is of another module, does not exist, or cannot be told.
+    """
+    trusted = (*_TRUSTED, *trust)
+    for name in [*([] if class_path is None else [class_path]), *_names(path, settings)]:
+        if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(f"'{path}' names the class {name!r}, which is no import path")
+        if not _within(name, trusted):
+            raise _untrusted(path, name)
+        module, _, attribute = name.rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except (ImportError, ValueError, AttributeError) as error:
+            raise UserError(f"'{path}' names {name}, which cannot be imported here: {error}") from error
+        # A trusted module may itself have imported anything.
+        origin = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+        if not _within(f"{origin}.", trusted):
+            raise _untrusted(path, name)
+
+
+def _within(name: str, modules: Sequence[str]) -> bool:
+    return any(name.startswith(f"{module}.") for module in modules)
+
+
+def _untrusted(path: str, name: str) -> UserError:
+    return UserError(
+        f"'{path}' names {name}; only classes of {', '.join(_TRUSTED[:-1])} and {_TRUSTED[-1]} are built from a file "
+        f"unless you trust theirs: --trust {name.split('.')[0]}"
+    )
+
+
+def _names(path: str, value: Any) -> Iterator[Any]:
+    """Yields what the parser would import."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if str(key).split(".")[-1] == "class_path":
+                yield item
+            else:
+                yield from _names(path, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _names(path, item)
+    elif isinstance(value, str):
+        text = value.strip()
+        if _is_structured(text) or _is_structured_file(text):
+            raise UserError(f"'{path}' holds {value!r}, which would be read as a configuration of its own")
+        if _is_import_path(text):
+            yield text
+
+
+def _is_structured(text: str) -> bool:
+    if text.startswith(("{", "[")):
+        return True
+    try:
+        return isinstance(yaml.safe_load(text), Mapping | list)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+
+
+def _is_structured_file(name: str) -> bool:
+    try:
+        return Path(name).is_file() and _is_structured(Path(name).read_text("utf-8").strip())
+    except (OSError, ValueError):
+        return False
+
+
+def _is_import_path(text: str) -> bool:
+    """Returns whether a text leads to a module; a function's path is recorded as plain text."""
+    parts = text.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        return False
+    try:
+        found = importlib.util.find_spec(parts[0])
+        for part in parts[1:]:
+            if found is None or found.origin is not None:
+                break
+            # A folder without __init__.py is a package too. Step by step, since a dotted name would be imported.
+            found = PathFinder.find_spec(part, list(found.submodule_search_locations or []))
+    except ValueError:  # a module made by hand
+        return True
+    return found is not None and found.origin is not None

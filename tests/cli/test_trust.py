@@ -1,0 +1,199 @@
+"""Checkpoints from elsewhere: damaged ones are refused by name, and none of them runs what it brings along."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+CKPT = ("--ckpt_path", "found/version_0/checkpoints/last.ckpt")
+COMMANDS = {
+    "fit": ["fit", "--config", "tiny.yaml", "--trainer.max_steps", 14, *CKPT],
+    "validate": ["validate", *CKPT],
+    "test": ["test", *CKPT],
+    "predict": ["predict", *CKPT, "--output", "out"],
+    "sample": ["sample", *CKPT, "--output", "x.png"],
+    "evaluate": ["evaluate", *CKPT],
+}
+every_command = pytest.mark.parametrize("command", COMMANDS)
+
+PLANTED = """
+import pathlib
+from torch import nn
+from pytorch_lightning import Callback
+
+pathlib.Path("planted").touch()
+
+
+class Network(nn.Module):
+    pass
+
+
+class Hook(Callback):
+    pass
+
+
+def optimizer(parameters):
+    pass
+"""
+
+
+@pytest.fixture
+def found(lit_gen: Any, trained: Path) -> Path:
+    """A run's folder that came from elsewhere, beside a module that must not be imported."""
+    shutil.copytree(trained, "found/version_0")
+    path = Path(CKPT[1])
+    # A name for each test: a module that was refused once must not be one that was imported already.
+    return path
+
+
+def plant(name: str) -> None:
+    path = Path(*name.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PLANTED)
+
+
+class Code:
+    """Pickles into a call; must never run."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (exec, ("import pathlib; pathlib.Path('planted').touch()",))
+
+
+def damage(path: Path, how: str) -> None:
+    whole = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(whole[: len(whole) * 2 // 3])
+    elif how == "a flipped bit":
+        start = whole.index(
+            torch.load(path, weights_only=True)["state_dict"]["generator.layers.0.weight"].numpy().tobytes()
+        )
+        path.write_bytes(whole[:start] + bytes([whole[start] ^ 1]) + whole[start + 1 :])
+    elif how == "code":
+        torch.save({**torch.load(path, weights_only=True), "callbacks": Code()}, path)
+    elif how == "text":
+        path.write_text("not a checkpoint")
+
+
+@every_command
+@pytest.mark.parametrize("how", ["truncated", "a flipped bit", "code", "text"])
+def test_what_is_no_whole_checkpoint_is_refused_by_name(lit_gen: Any, found: Path, command: str, how: str) -> None:
+    damage(found, how)
+    said = lit_gen(*COMMANDS[command])
+    assert said.status == 2
+    assert f"'{found}' cannot be read as a checkpoint" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not Path("planted").exists()
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("loops", None),
+        ("loops", {}),
+        ("optimizer_states", None),
+        ("optimizer_states", [{"state": {}, "param_groups": []}] * 2),
+        ("lit_gen_training", 3),
+        ("global_step", None),
+        ("pytorch-lightning_version", 3),
+        ("hyper_parameters", "text"),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_by_name(lit_gen: Any, found: Path, key: str, value: Any) -> None:
+    torch.save({**torch.load(found, weights_only=True), key: value}, found)
+    said = lit_gen(*COMMANDS["fit"])
+    assert said.status == 2
+    assert f"lit-gen: '{found}' " in said.err
+    assert not Path("runs").exists()
+
+
+def edit(path: Path, values: Any, section: str = "hyper_parameters") -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint[section].update(values)
+    torch.save(checkpoint, path)
+
+
+ATTACKS: dict[str, Any] = {
+    "model": {"_class_path": "evil.Network"},
+    "class": {"generator": {"class_path": "evil.Network"}},
+    "function": {"generator_optimizer": "evil.optimizer"},
+    "spaces": {"generator_optimizer": " evil.optimizer "},
+    "dotted key": {"generator.class_path": "evil.Network"},
+    "JSON in text": {"generator": '{"class_path": "evil.Network"}'},
+    "escaped JSON": {"generator": '{"class_path": "\\u0065vil.Network"}'},
+    "YAML in text": {"generator": "class_path: evil.Network"},
+    "a file of YAML": {"generator": "found/version_0/network"},
+    "in a list": {"options": [[{"class_path": "evil.Network"}]]},
+    "a folder without __init__.py": {"generator_optimizer": "found.version_0.evil.optimizer"},
+    "another script": {"generator_optimizer": "évil.optimizer"},
+    "of torch, but elsewhere": {"generator_optimizer": "torch.hub.load"},
+    "imported by ours": {"generator_optimizer": "lit_gen.training.loading.ArgumentParser"},
+    "built in": {"generator_optimizer": "sys.exit"},
+    "no path": {"generator": {"class_path": 3}},
+}
+
+
+@pytest.mark.parametrize("command", ["test", "sample"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_checkpoint_names_classes_of_its_own(lit_gen: Any, found: Path, attack: str, command: str) -> None:
+    for module in ("evil", "évil", "found.version_0.evil"):
+        plant(module)
+    Path("found/version_0/network").write_text("class_path: evil.Network")
+    edit(found, ATTACKS[attack])
+    said = lit_gen(*COMMANDS[command])
+    assert said.status == 2
+    assert said.err.startswith(f"lit-gen: '{found}' ")
+    assert len(said.err.splitlines()) == 1
+    assert not Path("planted").exists()
+
+
+@every_command
+def test_no_command_imports_what_a_checkpoint_names(lit_gen: Any, found: Path, command: str) -> None:
+    """To fit, a checkpoint is weights; it is the configuration that names classes."""
+    plant("evil")
+    edit(found, ATTACKS["class"])
+    edit(found, {"image_size": '{"class_path": "evil.Network"}'}, "datamodule_hyper_parameters")
+    said = lit_gen(*COMMANDS[command])
+    assert said.status == (0 if command == "fit" else 2)
+    assert not Path("planted").exists()
+
+
+@pytest.mark.parametrize("command", ["test", "predict", "evaluate"])
+def test_the_data_of_a_checkpoint_are_not_trusted_more(lit_gen: Any, found: Path, command: str) -> None:
+    plant("evil")
+    edit(found, {"_class_path": "evil.Network"}, "datamodule_hyper_parameters")
+    said = lit_gen(*COMMANDS[command])
+    assert said.status == 2
+    assert "--trust evil" in said.err
+    assert not Path("planted").exists()
+
+
+def test_a_configuration_that_came_with_a_checkpoint_is_not_trusted_more(lit_gen: Any, found: Path) -> None:
+    plant("evil_hook")
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    config["trainer"]["callbacks"] = [{"class_path": "evil_hook.Hook"}]
+    config["evaluation"]["extractor"] = {"class_path": "evil_hook.Network"}
+    path.write_text(yaml.safe_dump(config))
+    said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
+    assert said.status == 2
+    assert f"'{path}' names evil_hook." in said.err
+    assert "--trust evil_hook" in said.err
+    lit_gen(*COMMANDS["test"])
+    assert not Path("planted").exists()
+
+
+def test_a_run_of_ones_own_needs_no_trust(lit_gen: Any, found: Path) -> None:
+    said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
+    assert said.status == 0, said.err
+    assert "from step 12" in said.out
+
+
+def test_a_class_that_is_trusted_is_built(lit_gen: Any, found: Path) -> None:
+    plant("friend")
+    edit(found, {"generator": {"class_path": "friend.Network"}})
+    lit_gen(*COMMANDS["sample"], "--trust", "friend")
+    assert Path("planted").exists(), "or the tests above would see nothing"
