@@ -4,7 +4,17 @@ Callbacks and commands ask what an object can do (``isinstance(model, SupportsSa
 user's own LightningModule gets sample grids, scores and the command line by having the right methods.
 """
 
-__all__ = ["Batch", "Generators", "ImageData", "Shape", "SupportsLogProb", "SupportsSample", "SupportsTranslate"]
+__all__ = [
+    "Batch",
+    "Generators",
+    "ImageData",
+    "Shape",
+    "SupportsLatents",
+    "SupportsLogProb",
+    "SupportsSample",
+    "SupportsTranslate",
+    "SupportsTruncation",
+]
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -35,6 +45,25 @@ class SupportsSample(Protocol):
         Returns:
             Images in [−1, 1], shape [N, C, H, W].
         """
+
+
+@runtime_checkable
+class SupportsLatents(Protocol):
+    """A model whose images come from latents that can be chosen."""
+
+    def latents(self, num: int, generator: Generators | None = None) -> Tensor:
+        """Draws latents, shape [num, D]."""
+
+    def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps latents [N, D], and labels [N] if the model is conditional, to images in [−1, 1], shape [N, C, H, W]."""
+
+
+@runtime_checkable
+class SupportsTruncation(Protocol):
+    """A generator with a mapping network, whose styles can be drawn towards their mean."""
+
+    def truncated(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:
+        """Maps latents [N, D] to images [N, C, H, W] from styles at `truncation` of the way from the mean style."""
 
 
 @runtime_checkable

@@ -1,4 +1,4 @@
-r"""Generative adversarial networks: one module, in which loss and networks are values.
+r"""Generative adversarial networks: one module, in which networks, loss, regularizers and tricks are values.
 
 A generator G maps latents z ~ N(0, I) to images; a discriminator D tells them from the data:
 
@@ -7,21 +7,31 @@ A generator G maps latents z ~ N(0, I) to images; a discriminator D tells them f
 
 __all__ = ["GAN", "DiscriminatorFactory", "GeneratorFactory"]
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from lit_gen.contracts import Batch, Generators, Shape
+from lit_gen.contracts import Batch, Generators, Shape, SupportsTruncation
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
+from lit_gen.functional.augmentation import Augmentation
+from lit_gen.functional.auxiliary import Auxiliary
+from lit_gen.functional.regularizer import (
+    Critique,
+    DiscriminatorRegularizer,
+    GeneratorRegularizer,
+    Regularizer,
+    WeightConstraint,
+)
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.adversarial import AdversarialModule, Phase, Player
 from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions
-from lit_gen.training.seeding import randint, randn
+from lit_gen.training.seeding import randint, randn, truncated_randn
 
 
 class GeneratorFactory(Protocol):
@@ -31,7 +41,10 @@ class GeneratorFactory(Protocol):
 
 
 class DiscriminatorFactory(Protocol):
-    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``."""
+    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``.
+
+    One that is told ``num_outputs``, above 1, gives [B, num_outputs], the logit first; only an `Auxiliary` asks for it.
+    """
 
     def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
 
@@ -52,8 +65,13 @@ class GAN(AdversarialModule):
         generator: Makes the generator.
         discriminator: Makes the discriminator.
         loss: What the two play for.
-        latent_dim: The size of the latent.
-        conditional: Whether both networks see the class label.
+        regularizers: Terms that join the losses, and constraints on the discriminator's weights.
+        augmentation: Changes every image, real or generated, before the discriminator sees it.
+        auxiliary: What the discriminator predicts beside its verdict.
+        latent_dim: The size of the latent; an `auxiliary` may append codes to it.
+        conditional: Whether the class label is known to both networks.
+        label_sampling: The labels of generated images: ``empirical`` takes those of the batch of real ones, ``uniform``
+            draws each class equally often.
         n_critic: The discriminator's steps (each on a batch of its own) per generator step.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
@@ -71,8 +89,12 @@ class GAN(AdversarialModule):
         generator: GeneratorFactory = DCGANGenerator,
         discriminator: DiscriminatorFactory = DCGANDiscriminator,
         loss: AdversarialLoss = NonSaturatingLoss(),  # noqa: B008 (a value without state)
+        regularizers: Sequence[Regularizer] = (),
+        augmentation: Augmentation | None = None,
+        auxiliary: Auxiliary | None = None,
         latent_dim: int = 100,
         conditional: bool = False,
+        label_sampling: Literal["empirical", "uniform"] = "empirical",
         n_critic: int = 1,
         generator_optimizer: OptimizerCallable = AdversarialAdam,
         discriminator_optimizer: OptimizerCallable = AdversarialAdam,
@@ -87,17 +109,30 @@ class GAN(AdversarialModule):
             raise UserError(f"model.n_critic is {n_critic}, and must be at least 1")
         if latent_dim < 1:
             raise UserError(f"model.latent_dim is {latent_dim}, and must be at least 1")
+        if auxiliary is not None and auxiliary.needs_label and not conditional:
+            raise UserError(f"{type(auxiliary).__name__} needs labels: set model.conditional to true")
         self.image_shape: Shape = (image_shape[0], image_shape[1], image_shape[2])
         self.num_classes = num_classes if conditional else None
-        self.latent_dim = latent_dim
-        self.n_critic = n_critic
-        self.loss = loss
-        self.generator = generator(image_shape=self.image_shape, latent_dim=latent_dim, num_classes=self.num_classes)
-        self.discriminator = discriminator(image_shape=self.image_shape, num_classes=self.num_classes)
+        self.latent_dim, self.n_critic, self.label_sampling = latent_dim, n_critic, label_sampling
+        self.loss, self.augmentation, self.auxiliary = loss, augmentation, auxiliary
+        self.regularizers = nn.ModuleList(regularizers)
+        self.generator = generator(
+            image_shape=self.image_shape,
+            latent_dim=latent_dim + (auxiliary.num_codes if auxiliary else 0),
+            num_classes=self.num_classes,
+        )
+        self.discriminator = self._make(discriminator)
         self._players = {
             "discriminator": Player(["discriminator"], discriminator_optimizer, discriminator_schedule),
             "generator": Player(["generator"], generator_optimizer, generator_schedule),
         }
+
+    def _make(self, discriminator: DiscriminatorFactory) -> nn.Module:
+        if self.auxiliary is None:
+            return discriminator(image_shape=self.image_shape, num_classes=self.num_classes)
+        told = None if self.auxiliary.needs_label else self.num_classes
+        outputs = 1 + self.auxiliary.num_outputs(self.num_classes)
+        return discriminator(image_shape=self.image_shape, num_classes=told, num_outputs=outputs)  # type: ignore[call-arg]
 
     @property
     def players(self) -> Mapping[str, Player]:
@@ -105,26 +140,95 @@ class GAN(AdversarialModule):
 
     @property
     def phases(self) -> Sequence[Phase]:
+        lazy_d, lazy_g = self._terms(DiscriminatorRegularizer, True), self._terms(GeneratorRegularizer, True)
         return [
-            Phase("discriminator", self.discriminator_loss),
-            Phase("generator", self.generator_loss, every=self.n_critic),
+            Phase("discriminator", self.discriminator_loss, after=self._constrain),
+            *(Phase("discriminator", partial(self._discriminator_term, r), r.every, lazy=True) for r in lazy_d),
+            Phase("generator", self.generator_loss, self.n_critic),
+            *(Phase("generator", partial(self._generator_term, r), self.n_critic * r.every, lazy=True) for r in lazy_g),
         ]
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
         """Returns the discriminator's loss on a batch and as many fresh fakes; the generator gets no gradient."""
         x, y = self._real(batch)
+        z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
         with torch.no_grad():
-            fake = self.fast("generator")(self._latents(len(x)), y)
-        discriminator = self.fast("discriminator")
-        real_logits, fake_logits = discriminator(x, y), discriminator(fake, y)
+            fake = self.fast("generator")(z, fake_y)
+        real_logits, real_outputs = self._judge(x, y)
+        fake_logits, fake_outputs = self._judge(fake, fake_y)
         self.record({"logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()})
-        return self.loss.discriminator(real_logits, fake_logits)
+        loss = self.loss.discriminator(real_logits, fake_logits)
+        if self.auxiliary is not None:
+            told = self.auxiliary.real_loss(real_outputs, y)
+            told = told + self.auxiliary.fake_loss(fake_outputs, fake_y, z[:, self.latent_dim :])
+            self.record({"auxiliary/discriminator": told})
+            loss = loss + told
+        if self.augmentation is not None:
+            self.augmentation.observe(real_logits.detach().float())
+        terms = self._terms(DiscriminatorRegularizer, False)
+        if terms:
+            critique = self._critique(x, fake, y, fake_y, real_logits.float(), fake_logits.float())
+            loss = loss + sum(self._recorded(term, partial(term, critique)) for term in terms)
+        return loss
 
     def generator_loss(self, batch: Batch) -> Tensor:
         """Returns the generator's loss on as many fresh latents as the batch has images."""
         x, y = self._real(batch)
-        fake = self.fast("generator")(self._latents(len(x)), y)
-        return self.loss.generator(self.fast("discriminator")(fake, y))
+        z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
+        logits, outputs = self._judge(self.fast("generator")(z, fake_y), fake_y)
+        real_logits = None
+        if self.loss.relativistic:
+            with torch.no_grad():
+                real_logits, _ = self._judge(x, y)
+        loss = self.loss.generator(logits, real_logits)
+        if self.auxiliary is not None:
+            told = self.auxiliary.fake_loss(outputs, fake_y, z[:, self.latent_dim :])
+            self.record({"auxiliary/generator": told})
+            loss = loss + told
+        for term in self._terms(GeneratorRegularizer, False):
+            loss = loss + self._recorded(term, partial(term, self.generator, z, fake_y))
+        return loss
+
+    def _discriminator_term(self, term: DiscriminatorRegularizer, batch: Batch) -> Tensor:
+        x, y = self._real(batch)
+        fake_y = self._fake_labels(y, len(x))
+        with torch.no_grad():
+            fake = self.fast("generator")(self.latents(len(x)), fake_y)
+        return term.every * self._recorded(term, partial(term, self._critique(x, fake, y, fake_y)))
+
+    def _generator_term(self, term: GeneratorRegularizer, batch: Batch) -> Tensor:
+        x, y = self._real(batch)
+        z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
+        return term.every * self._recorded(term, partial(term, self.generator, z, fake_y))
+
+    def _constrain(self) -> None:
+        for constraint in self._terms(WeightConstraint, False) + self._terms(WeightConstraint, True):
+            if self.step % constraint.every == 0:
+                constraint(self.discriminator)
+
+    def _terms(self, kind: type[Regularizer], lazy: bool) -> list[Any]:
+        return [term for term in self.regularizers if isinstance(term, kind) and (term.every > 1) is lazy]
+
+    def _recorded(self, term: Regularizer, compute: Callable[[], Tensor]) -> Tensor:
+        # Penalties differentiate twice, for which half precision has too few digits.
+        with torch.autocast(self.device.type, enabled=False):
+            value = compute()
+        self.record({f"penalty/{type(term).__name__}": value})
+        return value
+
+    def _critique(self, x: Tensor, fake: Tensor, y: Tensor | None, fake_y: Tensor | None, *logits: Tensor) -> Critique:
+        def critic(image: Tensor, label: Tensor | None) -> Tensor:
+            return self._judge(image, label, self.discriminator)[0]
+
+        return Critique(critic, x.float(), fake.float(), y, fake_y, *logits)
+
+    def _judge(self, x: Tensor, y: Tensor | None, discriminator: nn.Module | None = None) -> tuple[Tensor, Tensor]:
+        """Returns the discriminator's logits [B] of images, augmented if that is asked for, and its other outputs."""
+        if self.augmentation is not None and self.training:
+            x = self.augmentation(x)
+        told = None if self.auxiliary is not None and self.auxiliary.needs_label else y
+        outputs = (discriminator or self.fast("discriminator"))(x, told)
+        return (outputs, outputs[:, None][:, 1:]) if outputs.ndim == 1 else (outputs[:, 0], outputs[:, 1:])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Records the discriminator's mean logit on held-out images, by its running statistics.
@@ -133,7 +237,7 @@ class GAN(AdversarialModule):
         tells, falling when the discriminator learns the training images by heart.
         """
         x, y = self._real(batch)
-        self.record_held_out({"logit/held_out": self.discriminator(x, y).mean()}, len(x))
+        self.record_held_out({"logit/held_out": self._judge(x, y, self.discriminator)[0].mean()}, len(x))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Records the same on the test split."""
@@ -145,21 +249,58 @@ class GAN(AdversarialModule):
         return self.sample(len(x), y)
 
     @torch.no_grad()
-    def sample(self, num: int, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
+    def sample(
+        self,
+        num: int,
+        label: Tensor | None = None,
+        generator: Generators | None = None,
+        truncation: float | None = None,
+    ) -> Tensor:
         """Draws images in [−1, 1], shape [num, C, H, W]; see `lit_gen.contracts.SupportsSample`.
+
+        Arguments:
+            num: The number of images.
+            label: Their labels, shape [num]; drawn uniformly by default, if the model is conditional.
+            generator: The source of randomness.
+            truncation: What is given of variety for fidelity, above 0. Where the generator has a mapping network, the
+                share of the way from the mean style; else the largest magnitude of a latent's component.
 
         Raises:
             UserError: If labels are given to an unconditional model, or are out of range.
         """
-        if label is not None and self.num_classes is None:
-            raise UserError("this model is unconditional: it cannot sample by label")
-        z = randn((num, self.latent_dim), generator, self.device)
-        if self.num_classes is not None:
-            if label is None:
-                label = randint(self.num_classes, num, generator, self.device)
-            elif label.numel() and not 0 <= int(label.min()) <= int(label.max()) < self.num_classes:
+        z = self.latents(num, generator, None if isinstance(self.generator, SupportsTruncation) else truncation)
+        if label is None and self.num_classes is not None:
+            label = randint(self.num_classes, num, generator, self.device)
+        return self.generate(z, label, truncation)
+
+    def latents(self, num: int, generator: Generators | None = None, truncation: float | None = None) -> Tensor:
+        """Draws latents, with an auxiliary's codes at their end, shape [num, D]; see `sample`."""
+        shape = (num, self.latent_dim)
+        if truncation is None:
+            z = randn(shape, generator, self.device)
+        else:
+            z = truncated_randn(shape, truncation, generator, self.device)
+        if self.auxiliary is None:
+            return z
+        return torch.cat([z, self.auxiliary.codes(num, generator, self.device)], dim=1)
+
+    def generate(self, z: Tensor, label: Tensor | None = None, truncation: float | None = None) -> Tensor:
+        """Maps latents [B, D] and labels [B] to images in [−1, 1], shape [B, C, H, W].
+
+        Raises:
+            UserError: If labels are given to an unconditional model, are missing or out of range.
+        """
+        if label is not None:
+            if self.num_classes is None:
+                raise UserError("this model is unconditional: it cannot sample by label")
+            label = label.to(self.device)
+            if label.numel() and not 0 <= int(label.min()) <= int(label.max()) < self.num_classes:
                 raise UserError(f"labels run from 0 to {self.num_classes - 1}; asked for {label.unique().tolist()}")
-        return self.generator(z, None if label is None else label.to(self.device))
+        elif self.num_classes is not None:
+            raise UserError("this model is conditional: it needs labels to generate images")
+        if truncation is not None and isinstance(self.generator, SupportsTruncation):
+            return self.generator.truncated(z, label, truncation)
+        return self.generator(z, label)
 
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         if self.num_classes is None:
@@ -167,5 +308,7 @@ class GAN(AdversarialModule):
         x, y = self.require(batch, "image", "label")
         return x, y
 
-    def _latents(self, num: int) -> Tensor:
-        return torch.randn(num, self.latent_dim, device=self.device)
+    def _fake_labels(self, y: Tensor | None, num: int) -> Tensor | None:
+        if y is None or self.label_sampling == "empirical":
+            return y
+        return torch.randint(self.num_classes or 0, (num,), device=y.device)

@@ -47,11 +47,16 @@ class Phase:
         player: Whose parameters are updated; all others are frozen meanwhile.
         loss: Computes the scalar to minimise from the batch, a mean over its images.
         every: The phase runs in the first of each `every` batches.
+        lazy: Whether the phase is one of regularization, beside its player's own: Adam then learns and remembers as
+            much per batch as without it, and the loss is not logged as the player's.
+        after: What is done when the parameters have been updated.
     """
 
     player: str
     loss: Callable[[Batch], Tensor]
     every: int = 1
+    lazy: bool = False
+    after: Callable[[], None] | None = None
 
 
 class AdversarialModule(GenerativeModule, abc.ABC):
@@ -106,11 +111,23 @@ class AdversarialModule(GenerativeModule, abc.ABC):
                 raise UserError(f"the networks of player '{name}' have no parameters to train")
             try:
                 optimizers.append(player.optimizer(parameters))
+                self._slow_down(optimizers[-1], name)
                 if player.schedule is not None:
                     schedules.append(player.schedule(optimizers[-1]))
             except ValueError as error:
                 raise UserError(f"the optimizer or schedule of player '{name}' cannot be made: {error}") from error
         return optimizers, schedules
+
+    def _slow_down(self, optimizer: Optimizer, player: str) -> None:
+        """Corrects for lazy phases, which are steps more: lr → c·lr, β → β^c (Karras et al., 2020, appendix B)."""
+        rates = {
+            lazy: sum(1 / p.every for p in self.phases if p.player == player and p.lazy is lazy) for lazy in (0, 1)
+        }
+        c = rates[0] / (rates[0] + rates[1])
+        for group in optimizer.param_groups if c < 1 else []:
+            group["lr"] *= c
+            if "betas" in group:
+                group["betas"] = tuple(beta**c for beta in group["betas"])
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
@@ -138,11 +155,18 @@ class AdversarialModule(GenerativeModule, abc.ABC):
                 with contextlib.nullcontext() if i == len(parts) - 1 else self._without_reduction():
                     loss = phase.loss(part)
                     assert loss.ndim == 0, f"player '{phase.player}' has a loss of shape {tuple(loss.shape)}"
+                    if phase.lazy:
+                        # A penalty does not reach every parameter (last biases, say), but reducers wait for all.
+                        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                        loss = loss + sum(0.0 * p.sum() for p in parameters)
+                    else:
+                        self.record({f"loss/{phase.player}": loss})
                     # The parts' losses are means over their images; weighted by size they add up to the batch's.
                     share = _size(part) / total
                     self.manual_backward(loss * share if share != 1 else loss)
-                    self.record({f"loss/{phase.player}": loss})
             self._step(optimizer, phase.player)
+        if phase.after is not None:
+            phase.after()
 
     def _step(self, optimizer: LightningOptimizer, player: str) -> None:
         scaler = self._scaler

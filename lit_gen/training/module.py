@@ -5,6 +5,7 @@ __all__ = ["GenerativeModule"]
 import copy
 import inspect
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,7 +54,10 @@ class GenerativeModule(LightningModule):
             frame = frame.f_back
         assert constructor is not None
         given = {name: value for name, value in constructor.f_locals.items() if name != "self"}
-        self.save_hyperparameters(frame=constructor, logger=False)
+        with warnings.catch_warnings():
+            # Values with a memory are modules. Lightning advises against pickling such, and here nothing is pickled.
+            warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`")
+            self.save_hyperparameters(frame=constructor, logger=False)
         if "_class_path" in self.hparams:  # built by the command line, which has plain data already
             return
         cls = type(self)

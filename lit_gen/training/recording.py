@@ -19,8 +19,8 @@ def recorded(value: Any) -> Any:
 
     A class becomes ``{"class_path": …}``, a `functools.partial` of one gets ``"init_args"`` too, a function becomes its
     import path, and an object whose attributes are named like its constructor's arguments (a loss, say) its class and
-    those. Anything else (a lambda, a network) becomes ``{"unrecorded": repr}``: the model trains and saves, and loading
-    asks for that argument.
+    those. Anything else (a lambda, a module with parameters) becomes ``{"unrecorded": repr}``: the model trains and
+    saves, and loading asks for that argument.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -39,7 +39,8 @@ def recorded(value: Any) -> Any:
         return _import_path(value) or {UNRECORDED: repr(value)}
     path = _import_path(type(value))
     names = [name for name, parameter in _parameters(type(value).__init__).items() if parameter.kind not in _VARIADIC]
-    if path and not isinstance(value, torch.nn.Module) and all(hasattr(value, name) for name in names):
+    trained = isinstance(value, torch.nn.Module) and next(value.parameters(), None) is not None
+    if path and not trained and all(hasattr(value, name) for name in names):
         return {"class_path": path, "init_args": {name: recorded(getattr(value, name)) for name in names}}
     return {UNRECORDED: repr(value)}
 

@@ -1,9 +1,10 @@
 """Randomness that depends on what it is for (seed, rank, step, index), never on what ran before it."""
 
-__all__ = ["derive_seed", "generators", "isolated", "rand", "randint", "randn"]
+__all__ = ["derive_seed", "generators", "isolated", "rand", "randint", "randn", "truncated_randn"]
 
 import contextlib
 import hashlib
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.contracts import Generators
+from lit_gen.errors import UserError
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -48,6 +50,19 @@ def randn(shape: Sequence[int], generator: Generators | None, device: torch.devi
 def rand(shape: Sequence[int], generator: Generators | None, device: torch.device) -> Tensor:
     """Draws uniform float32 numbers in [0, 1); arguments as for `randn`."""
     return _draw(torch.rand, shape, generator, device)
+
+
+def truncated_randn(shape: Sequence[int], limit: float, generator: Generators | None, device: torch.device) -> Tensor:
+    """Draws standard normal numbers given that their magnitude is at most `limit`; other arguments as for `randn`.
+
+    Raises:
+        UserError: If the limit is not above 0.
+    """
+    if not limit > 0:
+        raise UserError(f"the truncation is {limit}, and must be above 0")
+    # By the inverse of the distribution function: one uniform number each, so that image i still depends on i alone.
+    half = math.erf(limit / math.sqrt(2)) * (1 - 1e-6)
+    return math.sqrt(2) * torch.erfinv((2 * rand(shape, generator, device) - 1) * half)
 
 
 def randint(high: int, num: int, generator: Generators | None, device: torch.device) -> Tensor:
