@@ -120,10 +120,9 @@ class AdversarialModule(GenerativeModule, abc.ABC):
 
     def _slow_down(self, optimizer: Optimizer, player: str) -> None:
         """Corrects for lazy phases, which are steps more: lr → c·lr, β → β^c (Karras et al., 2020, appendix B)."""
-        rates = {
-            lazy: sum(1 / p.every for p in self.phases if p.player == player and p.lazy is lazy) for lazy in (0, 1)
-        }
-        c = rates[0] / (rates[0] + rates[1])
+        phases = [phase for phase in self.phases if phase.player == player]
+        usual = sum(1 / phase.every for phase in phases if not phase.lazy)
+        c = usual / (usual + sum(1 / phase.every for phase in phases if phase.lazy)) if usual else 1.0
         for group in optimizer.param_groups if c < 1 else []:
             group["lr"] *= c
             if "betas" in group:
