@@ -63,7 +63,7 @@ class SplitNoiseGAN(GAN):
         self.rows = batch["index"]
         return super().generator_loss(batch)
 
-    def _latents(self, num: int) -> Tensor:
+    def latents(self, num: int, generator: object = None, truncation: float | None = None) -> Tensor:
         assert num == len(self.rows)
         seed = 2 * self.step + int(torch.is_grad_enabled())
         return torch.randn(BATCH, LATENT, generator=torch.Generator().manual_seed(seed))[self.rows]

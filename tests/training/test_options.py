@@ -166,7 +166,7 @@ def test_batch_norm_apart_accumulation_is_the_large_batch() -> None:
             self.z = batch["image"].flatten(1)[:, :3] * (1 + self.step)
             return super()._real(batch)
 
-        def _latents(self, num: int) -> Tensor:
+        def latents(self, num: int, generator: object = None, truncation: float | None = None) -> Tensor:
             return self.z
 
     ends = []
