@@ -4,7 +4,7 @@ x minimises f and y maximises it; the one equilibrium is (0, 0). With w = (x, y)
 
 .. math:: F(w) = (\partial_x f, -\partial_y f) = (y, -x),
 
-which turns around the equilibrium and never points to it. Written as z = x + iy the field is F(z) = −iz, and each way of
+which turns around the equilibrium and never points to it. With z = x + iy the field is F(z) = −iz, and each way of
 following it is a linear recurrence, whose factor per step tells where it leads. States are float tensors [2].
 """
 
