@@ -104,6 +104,7 @@ COMMANDS = {
             Option("--output", "PATH", "x.png: one grid; x.npz: arrays; anything else: a folder of PNG files"),
             Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
             Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
+            Option("--truncation", "T", "less variety, better images: latents within ±T, styles T from their mean"),
             _WEIGHTS,
             Option("--batch_size", "N", "images drawn at once (default: 64)"),
             _DEVICE,
