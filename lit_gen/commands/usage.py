@@ -121,7 +121,7 @@ COMMANDS = {
         "score a checkpoint's samples against real images",
         (
             _CHECKPOINT,
-            Option("--metrics", "LIST", "of fid, is, kid (default: fid,is,kid)"),
+            Option("--metrics", "LIST", "of fid, is, kid, pr (default: fid,is,kid)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
             Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
