@@ -34,8 +34,8 @@ class Evaluation(Callback):
     How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored.
 
     Arguments:
-        metrics: The metrics: ``fid``, ``is``, ``kid``; none turns scoring off, and with it the checkpoints that watch
-            its scores.
+        metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr``; none turns scoring off, and with it the checkpoints
+            that watch its scores.
         extractor: What the metrics see the images through; a `Classifier` of the training data by default.
         num_samples: The number of images drawn.
         every_n_validations: Only every n-th validation is scored.

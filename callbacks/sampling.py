@@ -27,7 +27,9 @@ def inference(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
         yield
 
 
-def draw(model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None) -> Tensor:
+def draw(
+    model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
+) -> Tensor:
     """Draws images of a seed by their indices, each from a generator of its own.
 
     Arguments:
@@ -35,6 +37,7 @@ def draw(model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor
         seed: The seed of all the images.
         indices: Which of them to draw, N.
         label: Their classes, shape [N]; drawn with the images by default, if the model has classes.
+        settings: Further arguments of the model's `sample`, such as ``truncation``.
 
     Returns:
         Images uint8, shape [N, C, H, W].
@@ -44,7 +47,7 @@ def draw(model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor
     """
     # Networks with noise of their own (dropout at test, say) draw it from the global generator.
     torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
-    image = model.sample(len(indices), label, generators(seed, indices))
+    image = model.sample(len(indices), label, generators(seed, indices), **settings)
     try:
         return to_uint8(image)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 __all__ = ["run"]
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -45,6 +46,10 @@ def run(arguments: Sequence[str]) -> int:
     device = choose_device(options.device)
     checkpoint = read_wanted(options.ckpt_path, options.runs)
     model = load_sampler(checkpoint, options.weights, options.trust, device)
+    settings = {} if options.truncation is None else {"truncation": options.truncation}
+    for name in settings:
+        if name not in inspect.signature(model.sample).parameters:
+            raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
     num_classes = getattr(model, "num_classes", None)
     wanted = _classes(options.label or [], num_classes, checkpoint, options.trust)
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
@@ -53,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     def batches() -> Iterator[Tensor]:
         for part in torch.arange(options.num_samples).split(options.batch_size):
             chosen = None if label is None else label[part].to(device)
-            yield draw(model, options.seed, part.tolist(), chosen).cpu()  # type: ignore[arg-type]
+            yield draw(model, options.seed, part.tolist(), chosen, **settings).cpu()  # type: ignore[arg-type]
 
     columns = len(wanted) if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples) else None
     write_images(batches(), output, label, columns)
@@ -67,6 +72,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--output", type=str | None, help="x.png: one grid; x.npz: arrays; else a folder of PNG files")
     parser.add_argument("--seed", type=int, default=0, help="image i depends on the seed and on i alone")
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
+    parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
     parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")
     return parser

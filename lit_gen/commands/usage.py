@@ -104,6 +104,7 @@ COMMANDS = {
             Option("--output", "PATH", "x.png: one grid; x.npz: arrays; anything else: a folder of PNG files"),
             Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
             Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
+            Option("--truncation", "T", "less variety, better images: latents within ±T, styles T from their mean"),
             _WEIGHTS,
             Option("--batch_size", "N", "images drawn at once (default: 64)"),
             _DEVICE,
@@ -120,7 +121,7 @@ COMMANDS = {
         "score a checkpoint's samples against real images",
         (
             _CHECKPOINT,
-            Option("--metrics", "LIST", "of fid, is, kid (default: fid,is,kid)"),
+            Option("--metrics", "LIST", "of fid, is, kid, pr (default: fid,is,kid)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
             Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),

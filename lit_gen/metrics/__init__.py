@@ -2,7 +2,7 @@
 
 An `Evaluator` sends images once through one `Extractor` and feeds all metrics with what comes out:
 
-    images uint8 ──▶ Extractor ──▶ Features(features [N, D], logits [N, K]) ──▶ FID, KID, IS ──▶ EvaluationResult
+    images uint8 ──▶ Extractor ──▶ Features(features [N, D], logits [N, K]) ──▶ FID, KID, IS, … ──▶ EvaluationResult
 
 Metrics see features and fixed statistics of the real images, never images. Every result carries its
 `EvaluationProtocol`; scores with unlike protocols cannot be compared.
@@ -19,6 +19,7 @@ __all__ = [
     "InceptionScore",
     "KernelDistance",
     "Moments",
+    "PrecisionRecall",
     "split_batches",
 ]
 
@@ -28,6 +29,7 @@ from lit_gen.metrics.frechet_distance import FrechetDistance
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
 from lit_gen.metrics.moments import FeatureMoments, Moments
+from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
 from lit_gen.metrics.reference import split_batches
 from lit_gen.metrics.result import EvaluationResult

@@ -24,6 +24,7 @@ from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
 from lit_gen.metrics.precision import Precision
+from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
 from lit_gen.metrics.reference import Reference, collect_reference
 from lit_gen.metrics.result import EvaluationResult
@@ -31,7 +32,7 @@ from lit_gen.metrics.result import EvaluationResult
 log = logging.getLogger(__name__)
 
 METRICS: dict[str, type[GenerativeMetric]] = {
-    metric.name: metric for metric in (FrechetDistance, InceptionScore, KernelDistance)
+    metric.name: metric for metric in (FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall)
 }
 
 
@@ -66,7 +67,7 @@ class Evaluator:
 
     Arguments:
         extractor: What features are computed by.
-        metrics: The names of the metrics: ``fid``, ``is``, ``kid``.
+        metrics: The names of the metrics: ``fid``, ``is``, ``kid``, ``pr`` (precision and recall).
         num_samples: The number of generated images.
         split: The split of real images to compare with: ``train``, ``val`` or ``test``.
         num_real: How many of the split's images are taken, evenly spaced; all by default.
@@ -76,6 +77,7 @@ class Evaluator:
         kid_subset_size: The number of images in each. It is reduced to the number of images, generated or real, where
             there are fewer; the protocol tells.
         is_splits: The number of parts of the Inception Score.
+        pr_neighbours: The neighbours that a ball reaches in precision and recall.
         precision: The arithmetic of the features: ``float32``, or ``bfloat16`` for speed.
         cache_dir: Where statistics of real images are kept; by default ``LIT_GEN_CACHE`` or ``~/.cache/lit_gen``.
 
@@ -95,6 +97,7 @@ class Evaluator:
         kid_subsets: int = 100,
         kid_subset_size: int = 1000,
         is_splits: int = 10,
+        pr_neighbours: int = 3,
         precision: Precision = "float32",
         cache_dir: str | None = None,
     ) -> None:
@@ -106,9 +109,11 @@ class Evaluator:
         if not names:
             raise UserError(f"no metric is asked for; the metrics are {', '.join(METRICS)}")
         _at_least(2, num_samples=num_samples, num_real=num_real, kid_subset_size=kid_subset_size)
-        _at_least(1, batch_size=batch_size, kid_subsets=kid_subsets, is_splits=is_splits)
+        _at_least(1, batch_size=batch_size, kid_subsets=kid_subsets, is_splits=is_splits, pr_neighbours=pr_neighbours)
         if "is" in names and num_samples < is_splits:
             raise UserError(f"num_samples is {num_samples}, too few to be split into is_splits={is_splits} parts")
+        if "pr" in names and num_samples <= pr_neighbours:
+            raise UserError(f"num_samples is {num_samples}, too few for pr_neighbours={pr_neighbours}")
         if not 0 <= seed < 2**32:
             raise UserError(f"seed is {seed}, but must be in [0, {2**32 - 1}]")
         if precision not in get_args(Precision):
@@ -119,7 +124,7 @@ class Evaluator:
         self.split = split
         self.num_real = num_real
         self.batch_size = batch_size
-        self.settings = Settings(seed, kid_subsets, kid_subset_size, is_splits)
+        self.settings = Settings(seed, kid_subsets, kid_subset_size, is_splits, pr_neighbours)
         self.precision: Precision = precision
         self.cache = Cache(cache_dir)
         self._prepared: _Prepared | None = None
@@ -143,6 +148,8 @@ class Evaluator:
                 f"the {self.split} split of {data.name} has {available} images, from which {count} cannot be taken; "
                 "at least 2 are needed"
             )
+        if "pr" in self.metrics and count <= self.settings.pr_neighbours:
+            raise UserError(f"{count} real images are too few for pr_neighbours={self.settings.pr_neighbours}")
         self.extractor.prepare(data, device)
         through = FeaturePass(self.extractor, device, self.precision, self.batch_size)
         empty = through.probe(data.image_shape)
@@ -175,6 +182,7 @@ class Evaluator:
             kid_subsets=settings.kid_subsets,
             kid_subset_size=settings.kid_subset_size,
             is_splits=settings.is_splits,
+            pr_neighbours=settings.pr_neighbours,
             version=__version__,
         )
         self._prepared = _Prepared(through, empty, reference, settings, protocol, time.perf_counter() - start)

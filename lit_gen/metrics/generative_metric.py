@@ -25,12 +25,14 @@ class Settings:
         kid_subsets: The number of random subsets that the kernel distance is averaged over.
         kid_subset_size: The number of images of either side in each subset.
         is_splits: The number of parts that the Inception Score is averaged over.
+        pr_neighbours: The neighbours that a ball reaches in precision and recall.
     """
 
     seed: int = 0
     kid_subsets: int = 100
     kid_subset_size: int = 1000
     is_splits: int = 10
+    pr_neighbours: int = 3
 
 
 class GenerativeMetric(Metric, ABC):

@@ -30,6 +30,7 @@ class EvaluationProtocol:
         kid_subsets: The number of subsets of the kernel distance.
         kid_subset_size: The number of images in each.
         is_splits: The number of parts of the Inception Score.
+        pr_neighbours: The neighbours that a ball reaches in precision and recall.
         version: The version of lit_gen.
     """
 
@@ -50,6 +51,7 @@ class EvaluationProtocol:
     kid_subsets: int
     kid_subset_size: int
     is_splits: int
+    pr_neighbours: int
     version: str
 
     @property

@@ -15,7 +15,8 @@ class EvaluationResult:
     """What an evaluation found.
 
     Attributes:
-        metrics: The scores by plain name: ``fid``, ``kid_mean``, ``kid_std``, ``is_mean``, ``is_std``.
+        metrics: The scores by plain name: ``fid``, ``kid_mean``, ``kid_std``, ``is_mean``, ``is_std``,
+            ``precision``, ``recall``.
         protocol: How they came about.
         seconds: What the time of this process went into: ``real`` (extractor and real images), ``generate``,
             ``features`` and ``metrics``.

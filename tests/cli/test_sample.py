@@ -84,3 +84,15 @@ def test_other_formats_are_refused_instead_of_becoming_folders(lit_gen, trained,
     assert said.status == 2
     assert "written as .png" in said.err
     assert not Path(name).exists()
+
+
+def test_truncation_takes_variety_away(lit_gen, trained):
+    def spread(name: str, *arguments: object) -> float:
+        said = lit_gen("sample", "--ckpt_path", trained, "--num_samples", 32, "--output", f"{name}.npz", *arguments)
+        assert said.status == 0, said.err
+        return float(images(f"{name}.npz").astype(float).std(axis=0).mean())
+
+    assert spread("near", "--truncation", 0.01) < 0.2 * spread("all")
+    said = lit_gen("sample", "--ckpt_path", trained, "--output", "x.png", "--truncation", 0)
+    assert said.status == 2
+    assert "must be above 0" in said.err

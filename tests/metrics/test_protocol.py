@@ -26,6 +26,7 @@ PROTOCOL = EvaluationProtocol(
     kid_subsets=100,
     kid_subset_size=100,
     is_splits=10,
+    pr_neighbours=3,
     version="0.1.0",
 )
 

@@ -30,7 +30,8 @@ class Images(Dataset[Tensor]):
 def test_equal_to_torch_fidelity(squares: Callable[..., ImageData], inception_weights: Path, cache_dir: Path) -> None:
     real, fake = squares(48, size=24), squares(40, size=24, seed=1)
     extractor = InceptionV3(str(inception_weights))
-    evaluator = Evaluator(extractor, num_samples=40, batch_size=16, seed=7, kid_subset_size=30, is_splits=4)
+    metrics = "fid,is,kid,pr"
+    evaluator = Evaluator(extractor, metrics, num_samples=40, batch_size=16, seed=7, kid_subset_size=30, is_splits=4)
     evaluator.prepare(real)
     # A little darker, so that the distances are not all noise.
     image = torch.cat([image for _, image in split_batches(fake, "test")]) // 4 * 3
@@ -42,6 +43,7 @@ def test_equal_to_torch_fidelity(squares: Callable[..., ImageData], inception_we
             "fid": True,
             "isc": True,
             "kid": True,
+            "prc": True,
             "cuda": False,
             "cache": False,
             "verbose": False,
@@ -60,9 +62,12 @@ def test_equal_to_torch_fidelity(squares: Callable[..., ImageData], inception_we
         "kid_std": "kernel_inception_distance_std",
         "is_mean": "inception_score_mean",
         "is_std": "inception_score_std",
+        "precision": "precision",
+        "recall": "recall",
     }
     print({ours: (scores[ours], scores[ours] / expected[theirs] - 1) for ours, theirs in names.items()})
     for ours, theirs in names.items():
         assert scores[ours] == pytest.approx(expected[theirs], rel=1e-4), ours
     # Scores that hardly differ from their value for like sets would prove nothing.
     assert scores["fid"] > 1.0 and scores["kid_mean"] > 3.0 * scores["kid_std"] and scores["is_mean"] > 1.05
+    assert 0 < scores["recall"] < 1

@@ -6,7 +6,8 @@ import numpy
 import pytest
 import torch
 
-from lit_gen.training.seeding import derive_seed, generators, isolated, rand, randint, randn
+from lit_gen.errors import UserError
+from lit_gen.training.seeding import derive_seed, generators, isolated, rand, randint, randn, truncated_randn
 
 CPU = torch.device("cpu")
 
@@ -60,3 +61,16 @@ def test_isolation_restores_all_three_generators_also_on_error() -> None:
     assert torch.equal(states[0], torch.get_rng_state())
     assert (states[1] == numpy.random.get_state()[1]).all()
     assert states[2] == random.getstate()
+
+
+def test_truncated_normal_numbers() -> None:
+    """Against scipy: the distribution of N(0, 1) given a magnitude of at most 1.5; row i from generator i alone."""
+    scipy_stats = pytest.importorskip("scipy.stats")
+    z = truncated_randn((20_000, 1), 1.5, torch.Generator().manual_seed(0), CPU)
+    assert z.abs().max() <= 1.5
+    assert scipy_stats.kstest(z[:, 0].numpy(), scipy_stats.truncnorm(-1.5, 1.5).cdf).pvalue > 0.01
+    whole = truncated_randn((5, 2), 0.1, generators(0, range(5)), CPU)
+    assert torch.equal(whole[3:], truncated_randn((2, 2), 0.1, generators(0, [3, 4]), CPU))
+    assert torch.isfinite(truncated_randn((1000, 10), 100.0, None, CPU)).all()
+    with pytest.raises(UserError, match="above 0"):
+        truncated_randn((1, 1), 0.0, None, CPU)

@@ -1,0 +1,70 @@
+"""Precision and recall of generated images, over any features."""
+
+__all__ = ["PrecisionRecall"]
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from torch import Tensor
+from typing_extensions import Self
+
+from lit_gen.functional.manifold import precision_recall
+from lit_gen.metrics.features import Features
+from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
+from lit_gen.metrics.rows import OrderedRows
+
+if TYPE_CHECKING:
+    from lit_gen.metrics.reference import Reference
+
+
+class PrecisionRecall(OrderedRows, GenerativeMetric):
+    """Creates a metric for the share of generated images that look real, and of real ones that could be generated.
+
+    Both depend on the numbers of images: precision falls and recall rises with more generated ones
+    (`lit_gen.functional.manifold.precision_recall`).
+
+    References:
+        | Improved Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi et al., 2019)
+        | https://arxiv.org/abs/1904.06991
+
+    Arguments:
+        real: The real images' features, shape [M, D].
+        neighbours: The neighbours that the ball around each point reaches.
+        kwargs: Passed on to torchmetrics.
+
+    Raises:
+        ValueError: If there are no more real images than neighbours.
+    """
+
+    higher_is_better = True
+    name: ClassVar[str] = "pr"
+    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
+
+    def __init__(self, real: Tensor, neighbours: int = 3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 1 <= neighbours < len(real):
+            raise ValueError(f"the number of neighbours must be in [1, {len(real) - 1}]: there are {len(real)} images")
+        self.real = real
+        self.neighbours = neighbours
+        self.add_rows()
+
+    @classmethod
+    def create(cls, reference: "Reference", settings: Settings) -> Self:
+        """Creates the metric for the features of the real images."""
+        assert reference.features is not None, "the reference was built for this metric"
+        return cls(reference.features, settings.pr_neighbours)
+
+    def update(self, features: Features, index: Tensor | None = None) -> None:
+        """Takes in N generated images, whose features are of shape [N, D] and whose index is of shape [N]."""
+        self.append(features.features, index)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns ``precision`` and ``recall`` in [0, 1].
+
+        Raises:
+            ValueError: If there are no more generated images than neighbours.
+        """
+        fake = self.ordered()
+        if len(fake) <= self.neighbours:
+            raise ValueError(f"{len(fake)} generated images are too few for {self.neighbours} neighbours each")
+        precision, recall = precision_recall(fake, self.real.to(fake.device), self.neighbours)
+        return {"precision": precision, "recall": recall}
