@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from lit_gen import __version__
+from lit_gen.commands.diagnose.usage import diagnose_usage
 from lit_gen.commands.usage import COMMANDS, overview, usage
 from lit_gen.errors import UserError, nearest
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     command = arguments[0] if arguments else "--help"
     if command in ("--help", "-h", "help"):
-        print(usage(arguments[1]) if arguments[1:] and arguments[1] in COMMANDS else overview())
+        print(_usage(arguments[1:]) if arguments[1:] and arguments[1] in COMMANDS else overview())
         return 0
     if command in ("--version", "-V"):
         print(f"lit-gen {__version__}")
@@ -58,11 +59,15 @@ def _run(arguments: list[str]) -> int:
     if command not in COMMANDS:
         raise UserError(f"there is no command '{command}'{nearest(command, COMMANDS)} There are {', '.join(COMMANDS)}")
     if "--help" in arguments or "-h" in arguments:
-        print(usage(command))
+        print(_usage(arguments))
         return 0
     from lit_gen.cli import run
 
     return run(command, arguments[1:])
+
+
+def _usage(arguments: list[str]) -> str:
+    return diagnose_usage(arguments[1:]) if arguments[0] == "diagnose" else usage(arguments[0])
 
 
 def _interrupted() -> int:

@@ -1,1 +1,1 @@
-"""The commands beside LightningCLI's: sample, evaluate."""
+"""The commands beside LightningCLI's: sample, evaluate, diagnose."""

@@ -18,10 +18,14 @@ from lit_gen.errors import UserError
 from lit_gen.training.loading import load_model, read_checkpoint
 
 
-def checkpoint_parser(description: str) -> ArgumentParser:
-    """Returns a parser with the options that every command on a checkpoint has."""
+def checkpoint_parser(description: str, several: bool = False) -> ArgumentParser:
+    """Returns a parser with the options that every command on a checkpoint, or on several, has."""
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False, description=description)
-    parser.add_argument("--ckpt_path", type=str | None, help="last, best, a run's folder or a checkpoint file")
+    text = "last, best, a run's folder or a checkpoint file"
+    if several:
+        parser.add_argument("--ckpt_path", type=str, nargs="+", default=[], help=f"{text}; one or more")
+    else:
+        parser.add_argument("--ckpt_path", type=str | None, help=text)
     parser.add_argument("--runs", type=str, default="runs", help="the folder that all runs lie in")
     parser.add_argument("--weights", type=Literal["ema", "raw"], default="ema", help="averaged weights, or the last")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, …")

@@ -1,6 +1,6 @@
 """``lit-gen sample``: draws images from a checkpoint into a grid, a folder or an array file."""
 
-__all__ = ["run"]
+__all__ = ["class_labels", "run"]
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         if name not in inspect.signature(model.sample).parameters:
             raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
     num_classes = getattr(model, "num_classes", None)
-    wanted = _classes(options.label or [], num_classes, checkpoint, options.trust)
+    wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
 
     @torch.no_grad()
@@ -112,26 +112,41 @@ def _shown(images: Tensor) -> Tensor:
     return images
 
 
-def _classes(
-    names: Sequence[str], num_classes: int | None, checkpoint: Mapping[str, Any], trust: Sequence[str]
+def class_labels(
+    names: Sequence[str],
+    num_classes: int | None,
+    checkpoint: Mapping[str, Any],
+    trust: Sequence[str],
+    flag: str = "--label",
 ) -> list[int]:
-    """Returns the classes that are to be taken in turn: those asked for, or all; none for an unconditional model."""
+    """Returns the classes that are meant: those asked for, or all; none for an unconditional model.
+
+    Arguments:
+        names: Classes by number or name.
+        num_classes: The number of classes that the model knows, None for an unconditional one.
+        checkpoint: The model's, whose data know the names.
+        trust: Packages whose classes the checkpoint may name.
+        flag: The option that names them.
+
+    Raises:
+        UserError: If there is no such class.
+    """
     if num_classes is None:
         if names:
-            raise UserError(f"the model of '{checkpoint['path']}' is unconditional: it cannot sample by --label")
+            raise UserError(f"the model of '{checkpoint['path']}' is unconditional: it cannot sample by {flag}")
         return []
     if not names:
         return list(range(num_classes))
     known: Sequence[str] = ()
     if not all(name.isdecimal() for name in names):
         known = cast(ImageData, build_data(checkpoint, trust)).class_names or ()
-    return [_class(name, num_classes, known) for name in names]
+    return [_class(name, num_classes, known, flag) for name in names]
 
 
-def _class(name: str, num_classes: int, known: Sequence[str]) -> int:
+def _class(name: str, num_classes: int, known: Sequence[str], flag: str) -> int:
     if name.isdecimal():
         if int(name) >= num_classes:
-            raise UserError(f"--label is {name}, but labels run from 0 to {num_classes - 1}")
+            raise UserError(f"{flag} is {name}, but labels run from 0 to {num_classes - 1}")
         return int(name)
     lower = [one.lower() for one in known]
     if name.lower() not in lower:

@@ -1,6 +1,6 @@
 """The short help of every command, static so that it needs no torch; ``--help_full`` lists everything."""
 
-__all__ = ["COMMANDS", "Command", "Option", "overview", "usage"]
+__all__ = ["COMMANDS", "Command", "Option", "described", "overview", "usage"]
 
 from typing import NamedTuple
 
@@ -142,6 +142,8 @@ COMMANDS = {
             "lit-gen evaluate --ckpt_path last --extractor InceptionV3 --extractor.weights_path inception.pth",
         ),
     ),
+    # Its kinds have options and examples of their own: lit_gen.commands.diagnose.usage.
+    "diagnose": Command("look inside a model or its training; writes a figure and a table", (), ()),
 }
 
 
@@ -156,10 +158,20 @@ def overview() -> str:
 
 def usage(name: str) -> str:
     """Returns what ``lit-gen <name> --help`` prints."""
-    command = COMMANDS[name]
+    return described(name, COMMANDS[name])
+
+
+def described(name: str, command: Command, what: str = "options") -> str:
+    """Returns the help of a command.
+
+    Arguments:
+        name: What stands after ``lit-gen``.
+        command: The command.
+        what: The heading of its options.
+    """
     heads = [f"{option.flag} {option.value}".rstrip() for option in command.options]
     width = max(map(len, heads)) + 2
-    lines = [f"usage: lit-gen {name} …", "", f"{command.summary[0].upper()}{command.summary[1:]}.", "", "options:"]
+    lines = [f"usage: lit-gen {name} …", "", f"{command.summary[0].upper()}{command.summary[1:]}.", "", f"{what}:"]
     lines += [f"  {head:<{width}}{option.text}" for head, option in zip(heads, command.options, strict=True)]
     lines += ["", "examples:", *(f"  {example}" for example in command.examples)]
     return "\n".join(lines)

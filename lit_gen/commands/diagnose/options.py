@@ -1,0 +1,101 @@
+"""What the kinds of diagnosis share: options, the output folder, data, a table."""
+
+__all__ = ["at_least", "diagnosis_parser", "open_data", "output_folder", "parse_with_data", "write_table"]
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from jsonargparse import ArgumentParser, Namespace
+from pytorch_lightning import LightningDataModule
+
+from lit_gen.commands.arguments import flag_values, flag_words
+from lit_gen.commands.checkpointed import checkpoint_parser, instantiate, parse, read_wanted
+from lit_gen.commands.classes import import_all
+from lit_gen.commands.output import check_output
+from lit_gen.commands.recorded import trusted_config
+from lit_gen.contracts import ImageData
+from lit_gen.errors import UserError
+from lit_gen.functional.atomic import replacing
+
+_FILES = (".png", ".csv", ".gif", ".json")
+
+
+def diagnosis_parser(description: str, several: bool = False) -> ArgumentParser:
+    """Returns a parser with the options that every diagnosis of a checkpoint, or of several, has."""
+    parser = checkpoint_parser(description, several)
+    parser.add_argument("--output", type=str | None, help="the folder that figure and table are written to")
+    parser.add_argument("--seed", type=int, default=0, help="seeds latents and all other random numbers")
+    return parser
+
+
+def output_folder(options: Namespace) -> Path:
+    """Returns the folder to write to; other files in it are left alone.
+
+    Raises:
+        UserError: If there is none, or it cannot be written.
+    """
+    if not options.output:
+        raise UserError("--output is missing: name a folder for figure and table")
+    folder = Path(options.output).expanduser()
+    if folder.suffix.lower() in _FILES:
+        raise UserError(f"--output is {folder}: a diagnosis writes several files; name a folder")
+    check_output(folder, folder=True, overwrite=True)
+    return folder
+
+
+def at_least(least: float, options: Namespace, *names: str) -> None:
+    """Checks numbers.
+
+    Raises:
+        UserError: If one is too small; names its option.
+    """
+    for name in names:
+        if not options[name] >= least:
+            raise UserError(f"--{name} is {options[name]}, and must be at least {least}")
+
+
+def parse_with_data(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[Namespace, list[dict[str, Any]]]:
+    """Parses arguments of which some are of the data; those of the first checkpoint are the default.
+
+    Returns:
+        The options, and the checkpoints that ``--ckpt_path`` names.
+
+    Raises:
+        UserError: If an argument is wrong, or a checkpoint is missing.
+    """
+    import_all()
+    parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
+    # The data are the parser's default, so the checkpoints are read before the arguments are understood.
+    runs = next((value for _, value in flag_values(arguments, "--runs")[::-1]), "runs")
+    checkpoints = [read_wanted(path, runs) for path in flag_words(arguments, "--ckpt_path") or [None]]
+    recorded = trusted_config(checkpoints[0], flag_words(arguments, "--trust"))
+    if "data" in recorded:
+        parser.set_defaults({"data": recorded["data"]})
+    options = parse(parser, arguments)
+    if options.data is None:
+        raise UserError(f"'{checkpoints[0]['path']}' does not say which data it was trained on; name them with --data")
+    return options, checkpoints
+
+
+def open_data(parser: ArgumentParser, options: Namespace) -> tuple[Namespace, ImageData]:
+    """Makes the objects of the options, and readies the data.
+
+    Raises:
+        UserError: If an argument is wrong, or the data are not there.
+    """
+    made = instantiate(parser, options)
+    if hasattr(made.data, "check"):
+        made.data.check()
+    made.data.prepare_data()
+    return made, cast(ImageData, made.data)
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Writes rows of equal keys as CSV; the file appears only when it is whole."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})

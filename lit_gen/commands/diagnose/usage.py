@@ -1,0 +1,139 @@
+"""The short help of every kind of diagnosis, static like that of the commands."""
+
+__all__ = ["KINDS", "diagnose_usage"]
+
+from collections.abc import Sequence
+
+from lit_gen.commands.usage import COMMANDS, Command, Option, described
+
+_OUTPUT = Option("--output", "FOLDER", "where figure and table are written, in place of earlier ones of this kind")
+_SEED = Option("--seed", "SEED", "seeds latents and all other random numbers (default: 0)")
+_CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder; or last, or best: of the newest run")
+_SHARED = (
+    Option("--weights", "ema|raw", "averaged weights where there are some, or those last trained (default: ema)"),
+    Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)"),
+    Option("--runs", "DIR", "the folder that all runs lie in (default: runs)"),
+    Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name"),
+)
+_LABEL = Option("--label", "CLASS", "the class that is drawn, by number or name (conditional models; default: 0)")
+_IMAGE = Option("--image", "I", "the sample to start from: image I of lit-gen sample --seed SEED (default: 0)")
+_DATA = (
+    Option("--data", "CLASS", "other data than the checkpoint's"),
+    Option("--data.KEY", "VALUE", "one of the data's arguments, as in --data.root DIR"),
+)
+_EXTRACTOR = (
+    Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
+    Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
+)
+
+KINDS = {
+    "interpolate": Command(
+        "go from sample to sample, straight and on the sphere: strips and a video",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--images", "I …", "the samples to go through: images I of lit-gen sample (default: 0 1 2 3)"),
+            Option("--columns", "N", "images in a strip, both ends included (default: 9)"),
+            Option("--frames", "N", "images of the video from sample to sample; 0: no video (default: 24)"),
+            _LABEL,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose interpolate --ckpt_path last --output latents --images 3 7 12",),
+    ),
+    "traverse": Command(
+        "change single numbers of a latent, or single codes",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--dims", "I …", "which of the latent's numbers; -1 is the last (default: the first eight)"),
+            Option("--extent", "X", "they go from -X to X (default: 3)"),
+            Option("--columns", "N", "images in a strip (default: 9)"),
+            _IMAGE,
+            _LABEL,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose traverse --ckpt_path last --output latents --dims 0 5 -1",),
+    ),
+    "arithmetic": Command(
+        "add and subtract the averaged latents of classes: A - B + C",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--classes", "A B C", "three classes, by number or name"),
+            Option("--average", "N", "the latents averaged for each class (default: 3)"),
+            Option("--num_samples", "N", "the samples among which they are looked for (default: 1000)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose arithmetic --ckpt_path last --output latents --classes 8 3 1",),
+    ),
+    "directions": Command(
+        "find the directions that the first layer stretches most (SeFa), and go along them",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--num_directions", "K", "how many (default: 5)"),
+            Option("--extent", "X", "how far to go both ways, as a share of a latent's norm (default: 0.6)"),
+            Option("--columns", "N", "images in a strip (default: 9)"),
+            _IMAGE,
+            _LABEL,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose directions --ckpt_path last --output latents",),
+    ),
+    "vanishing": Command(
+        "freeze the generator, train a fresh discriminator, and watch the generator's gradient vanish",
+        (
+            _CHECKPOINT._replace(value="PATH …", text="one or more, as after 1, 10 and 25 epochs: a line each"),
+            _OUTPUT,
+            Option("--steps", "N", "the discriminator's steps (default: 500)"),
+            Option("--every", "N", "steps between two measurements (default: 10)"),
+            Option("--num_samples", "N", "the fixed latents that gradients are measured on (default: 256)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose vanishing --ckpt_path last --output vanishing --steps 1000",),
+    ),
+    "neighbours": Command(
+        "look for samples among the training images: nearest neighbours and a number for copying",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--num_samples", "N", "the number of samples (default: 1000)"),
+            Option("--shown", "N", "the samples in the picture (default: 8)"),
+            Option("--neighbours", "K", "their neighbours in the picture (default: 6)"),
+            Option("--split", "NAME", "the images that the model has not seen: test or val (default: test)"),
+            *_EXTRACTOR,
+            *_DATA,
+            Option("--batch_size", "N", "images drawn at once (default: 128)"),
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose neighbours --ckpt_path best --output memory",),
+    ),
+    "bilinear": Command(
+        "play the game f(x, y) = xy, in which gradient descent and ascent do not converge",
+        (
+            _OUTPUT,
+            Option("--eta", "X", "the step size (default: 0.2)"),
+            Option("--steps", "N", "the number of steps (default: 150)"),
+        ),
+        ("lit-gen diagnose bilinear --output game",),
+    ),
+}
+
+
+def diagnose_usage(arguments: Sequence[str]) -> str:
+    """Returns what ``lit-gen diagnose [KIND] --help`` prints."""
+    kind = next((word for word in arguments if word in KINDS), None)
+    if kind is not None:
+        return described(f"diagnose {kind}", KINDS[kind])
+    kinds = tuple(Option(name, "", command.summary) for name, command in KINDS.items())
+    examples = tuple(example for command in KINDS.values() for example in command.examples)
+    whole = described("diagnose KIND", Command(COMMANDS["diagnose"].summary, kinds, examples), "kinds")
+    return f"{whole}\n\nlit-gen diagnose KIND --help describes a kind."
