@@ -36,6 +36,7 @@ def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1) -> "tu
     with matplotlib.rc_context(_STYLE):
         figure = Figure((width, height), dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
+        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
         return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
 
 
@@ -61,7 +62,7 @@ def show_strips(
     assert len(rows) == num_rows and len(columns) == num
     grid = image_grid(images.flatten(0, 1), num, background=255).permute(1, 2, 0).squeeze(-1)
     longest = max(map(len, rows), default=0)
-    wide, high = 0.55 * num + 0.075 * longest + 0.2, 0.55 * num_rows * height / width + (0.6 if title else 0.35)
+    wide, high = 0.55 * num + 0.075 * longest + 0.35, 0.55 * num_rows * height / width + (0.6 if title else 0.35)
     figure, (axes,) = new_figure(max(wide, 2.0), high)
     axes.imshow(grid.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_xticks([2 + i * (width + 2) + width / 2 - 0.5 for i in range(num)], columns)
