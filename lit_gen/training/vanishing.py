@@ -1,7 +1,7 @@
 r"""The generator's gradient while a fresh discriminator learns to tell its images from the data.
 
-As the discriminator becomes perfect, the gradient of the minimax loss vanishes; that of the non-saturating loss grows and
-becomes unsteady:
+As the discriminator becomes perfect, the gradient of the minimax loss vanishes, and that of the non-saturating loss
+grows and becomes unsteady:
 
 .. math:: \|\nabla_\theta E_z[\log(1 - D(G_\theta(z)))]\| \to 0 \qquad (\text{theorem } 2.4)
 

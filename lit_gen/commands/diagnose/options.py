@@ -3,6 +3,7 @@
 __all__ = ["at_least", "diagnosis_parser", "open_data", "output_folder", "parse_with_data", "write_table"]
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -98,4 +99,9 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         for row in rows:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+            writer.writerow({name: _written(value) for name, value in row.items()})
+
+
+def _written(value: Any) -> Any:
+    """Returns what stands in a table: six digits, and nothing where a number is not known."""
+    return value if not isinstance(value, float) else "" if math.isnan(value) else f"{value:.6g}"
