@@ -72,5 +72,5 @@ def show_strips(
     axes.grid(False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title)
+    figure.suptitle(title, fontsize=10)
     return figure

@@ -12,6 +12,7 @@ __all__ = [
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsSample",
+    "SupportsStyles",
     "SupportsTranslate",
     "SupportsTruncation",
 ]
@@ -64,6 +65,20 @@ class SupportsTruncation(Protocol):
 
     def truncated(self, z: Tensor, label: Tensor | None, truncation: float) -> Tensor:
         """Maps latents [N, D] to images [N, C, H, W] from styles at `truncation` of the way from the mean style."""
+
+
+@runtime_checkable
+class SupportsStyles(Protocol):
+    """A generator with a mapping network, whose layers take styles in place of latents."""
+
+    def styles(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps latents [N, D] to styles [N, S]."""
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Maps styles [N, S], the same for every layer, to images in [−1, 1], shape [N, C, H, W]."""
+
+    def style_weights(self) -> Sequence[Tensor]:
+        """Returns the weights [out, S] of the affine maps by which layers take styles."""
 
 
 @runtime_checkable
