@@ -7,6 +7,7 @@ not matter; Lightning itself runs checkpoints last.
 __all__ = [
     "EMA",
     "DivergenceGuard",
+    "Diversity",
     "Evaluation",
     "Preemption",
     "ProgressBar",
@@ -16,6 +17,7 @@ __all__ = [
 ]
 
 from lit_gen.callbacks.divergence_guard import DivergenceGuard
+from lit_gen.callbacks.diversity import Diversity
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.evaluation import Evaluation
 from lit_gen.callbacks.preemption import Preemption

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 100
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -32,11 +32,11 @@ def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1) -> "tu
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.rc_context(_STYLE):
-        figure = Figure((width, height), dpi=_DPI, layout="constrained")
+        figure = Figure((width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
         return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
 
 

@@ -70,7 +70,7 @@ def parse_with_data(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[N
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     # The data are the parser's default, so the checkpoints are read before the arguments are understood.
     runs = next((value for _, value in flag_values(arguments, "--runs")[::-1]), "runs")
-    checkpoints = [read_wanted(path, runs) for path in flag_words(arguments, "--ckpt_path") or [None]]
+    checkpoints = [read_wanted(path, runs) for path in flag_words(arguments, "--ckpt_path") or [""]]
     recorded = trusted_config(checkpoints[0], flag_words(arguments, "--trust"))
     if "data" in recorded:
         parser.set_defaults({"data": recorded["data"]})

@@ -116,6 +116,18 @@ KINDS = {
         ),
         ("lit-gen diagnose neighbours --ckpt_path best --output memory",),
     ),
+    "collapse": Command(
+        "plot how diverse a run's samples were over time; the run needs the callback Diversity",
+        (
+            _CHECKPOINT._replace(text="a checkpoint of the run, or its folder; or last, or best: of the newest run"),
+            _OUTPUT,
+            _SHARED[2],
+        ),
+        (
+            "lit-gen fit --config gan/dcgan_digits --trainer.callbacks+=Diversity",
+            "lit-gen diagnose collapse --ckpt_path last --output collapse",
+        ),
+    ),
     "bilinear": Command(
         "play the game f(x, y) = xy, in which gradient descent and ascent do not converge",
         (
