@@ -17,6 +17,7 @@ from lit_gen.callbacks.figures import save_figure, show_strips
 from lit_gen.commands.diagnose.latents import LatentModel
 from lit_gen.commands.diagnose.options import (
     at_least,
+    check_shape,
     diagnosis_parser,
     open_data,
     output_folder,
@@ -58,6 +59,7 @@ def run(arguments: Sequence[str]) -> int:
             f"the model of '{checkpoint['path']}' is conditional: its classes are chosen by label (lit-gen sample "
             "--label), not by latents"
         )
+    check_shape(model.module, data)
     # The data that are given, not the checkpoint's, know the classes' names.
     classes = class_labels(options.classes, data.num_classes, checkpoint, options.trust, "--classes")
     names = [str(name) for name in data.class_names or range(data.num_classes)]

@@ -19,6 +19,7 @@ from lit_gen.callbacks.sampling import draw
 from lit_gen.commands.checkpointed import choose_device, load_sampler
 from lit_gen.commands.diagnose.options import (
     at_least,
+    check_shape,
     diagnosis_parser,
     open_data,
     output_folder,
@@ -60,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
     made, data = open_data(parser, options)
     _check_splits(data, options)
     model = load_sampler(checkpoint, options.weights, options.trust, device)
+    check_shape(model, data)
     made.extractor.prepare(data, device)
     through = FeaturePass(made.extractor, device, "float32", options.batch_size)
     with torch.no_grad():

@@ -1,6 +1,14 @@
 """What the kinds of diagnosis share: options, the output folder, data, a table."""
 
-__all__ = ["at_least", "diagnosis_parser", "open_data", "output_folder", "parse_with_data", "write_table"]
+__all__ = [
+    "at_least",
+    "check_shape",
+    "diagnosis_parser",
+    "open_data",
+    "output_folder",
+    "parse_with_data",
+    "write_table",
+]
 
 import csv
 import math
@@ -10,6 +18,7 @@ from typing import Any, cast
 
 from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import LightningDataModule
+from torch import nn
 
 from lit_gen.commands.arguments import flag_values, flag_words
 from lit_gen.commands.checkpointed import checkpoint_parser, instantiate, parse, read_wanted
@@ -91,6 +100,20 @@ def open_data(parser: ArgumentParser, options: Namespace) -> tuple[Namespace, Im
         made.data.check()
     made.data.prepare_data()
     return made, cast(ImageData, made.data)
+
+
+def check_shape(model: nn.Module, data: ImageData) -> None:
+    """Looks whether a model draws images like those of the data.
+
+    Raises:
+        UserError: If it does not.
+    """
+    drawn = tuple(getattr(model, "image_shape", data.image_shape))
+    if drawn != tuple(data.image_shape):
+        raise UserError(
+            f"the images of {data.name} are of shape {tuple(data.image_shape)}, but the model draws {drawn}: compare "
+            "it with data of its own shape"
+        )
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -17,6 +17,7 @@ from lit_gen.callbacks.figures import new_figure, save_figure
 from lit_gen.commands.diagnose.latents import LatentModel
 from lit_gen.commands.diagnose.options import (
     at_least,
+    check_shape,
     diagnosis_parser,
     open_data,
     output_folder,
@@ -76,6 +77,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _measure(checkpoint: Mapping[str, Any], options: Namespace, data: LightningDataModule) -> Iterator[Measurement]:
     model = LatentModel.load(checkpoint, options)
+    check_shape(model.module, data)  # type: ignore[arg-type]
     torch.manual_seed(derive_seed(options.seed, "vanishing"))
     fresh = build_model(checkpoint, options.trust)
     if not isinstance(fresh, AdversarialModule) or _PLAYER not in fresh.players:
