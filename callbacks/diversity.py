@@ -38,14 +38,17 @@ class Diversity(Callback):
     * ``diversity/label_entropy`` (nats), ``diversity/label_divergence`` (KL to the classes that are seen in real
       images, nats) and ``diversity/classes_found``, if the extractor classifies.
 
-    Once in a run it warns, when ``diversity/features`` is below `alarm`. Samples come from averaged weights, if the
-    trainer has an `EMA`; they are the same at every validation but for the weights, and neither the training nor any
-    global random number is touched. Every process draws all of them.
+    Once in a run it warns: when ``diversity/features`` falls below `alarm`, or is below it from step `alarm_from` on,
+    before which it may not have risen yet. Samples come from averaged weights, if the trainer has an `EMA`; they are
+    the same at every validation but for the weights, and neither the training nor any global random number is touched.
+    Every process draws all of them.
 
     Arguments:
         num_samples: The number of images drawn, and at most of real ones looked at.
         extractor: What sees features and classes; a `Classifier` of the training data by default.
         alarm: The share of the real images' diversity below which it warns; 0 for never.
+        alarm_from: The step from which it warns although the samples have never been diverse: untrained models draw
+            images that are all alike.
         batch_size: The images drawn at once.
         seed: The seed of the images.
     """
@@ -55,6 +58,7 @@ class Diversity(Callback):
         num_samples: int = 500,
         extractor: Extractor | None = None,
         alarm: float = 0.5,
+        alarm_from: int = 1000,
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
@@ -62,11 +66,12 @@ class Diversity(Callback):
             raise UserError(
                 "Diversity's num_samples must be at least 2, its batch_size at least 1, its alarm 0 or more"
             )
-        self.num_samples, self.alarm, self.batch_size, self.seed = num_samples, alarm, batch_size, seed
+        self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
+        self.alarm, self.alarm_from = alarm, alarm_from
         self.extractor = Classifier() if extractor is None else extractor
         self._through: FeaturePass | None = None
         self._real: _Real | None = None
-        self._alarmed = False
+        self._alarmed = self._risen = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._real = None
@@ -88,13 +93,15 @@ class Diversity(Callback):
             parts = torch.arange(self.num_samples).split(self.batch_size)
             values = self.measure(torch.cat([draw(pl_module, self.seed, part.tolist()) for part in parts]))
         report(pl_module, values)
-        if values["diversity/features"] < self.alarm and not self._alarmed:
+        low = values["diversity/features"] < self.alarm
+        if low and not self._alarmed and (self._risen or trainer.global_step >= self.alarm_from):
             self._alarmed = True
             rank_zero_warn(
                 f"mode collapse? At step {trainer.global_step} two samples are on average "
                 f"{values['diversity/features']:.2f} times as unlike each other as two real images (the alarm is at "
                 f"{self.alarm:g}); lit-gen diagnose collapse draws how it came about"
             )
+        self._risen |= not low
 
     def measure(self, image: Tensor) -> dict[str, float]:
         """Returns what is logged of samples uint8 [N, C, H, W]."""
@@ -112,10 +119,10 @@ class Diversity(Callback):
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        return {"alarmed": self._alarmed}
+        return {"alarmed": self._alarmed, "risen": self._risen}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._alarmed = state_dict["alarmed"]
+        self._alarmed, self._risen = state_dict["alarmed"], state_dict["risen"]
 
     def _misfit(self, pl_module: LightningModule, data: Any) -> str | None:
         """Says why there is nothing to compare, None if there is."""

@@ -52,8 +52,8 @@ def test_real_images_are_as_diverse_as_real_images_and_one_image_is_not(ready: D
 def test_it_logs_at_every_validation_and_rings_once(
     tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], pixels: Any
 ) -> None:
-    def run(alarm: float) -> list[str]:
-        watch = Diversity(num_samples=30, extractor=pixels(), alarm=alarm)
+    def run(alarm: float, alarm_from: int = 4) -> list[str]:
+        watch = Diversity(num_samples=30, extractor=pixels(), alarm=alarm, alarm_from=alarm_from)
         fit = trainer(
             callbacks=[watch, EMA(60.0)],
             val_check_interval=2,
@@ -66,8 +66,9 @@ def test_it_logs_at_every_validation_and_rings_once(
         return [str(it.message) for it in caught if ALARM in str(it.message)]
 
     rings = run(0.9)
-    assert len(rings) == 1 and "At step 2 two samples are" in rings[0]
+    assert len(rings) == 1 and "At step 4 two samples are" in rings[0]
     assert run(0.0) == []
+    assert run(0.8, alarm_from=7) == []
     lines = (tmp_path / "alarm_0.9/version_0/metrics.csv").read_text().splitlines()
     names = lines[0].split(",")
     assert {"diversity/features", "diversity/pixels"} <= set(names)
@@ -76,6 +77,19 @@ def test_it_logs_at_every_validation_and_rings_once(
         line.split(",")[names.index("step")] for line in lines[1:] if line.split(",")[names.index("diversity/pixels")]
     ]
     assert steps == ["2", "4", "6"]
+
+
+def test_it_rings_when_diversity_falls_however_early(
+    gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], pixels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = iter([0.2, 0.7, 0.4])
+    monkeypatch.setattr(Diversity, "measure", lambda *_: {"diversity/features": next(course)})
+    watch = Diversity(num_samples=30, extractor=pixels())
+    with pytest.warns(UserWarning, match="At step 6 two samples are on average 0.40 times"):
+        trainer(callbacks=[watch], val_check_interval=2).fit(gan(), datamodule=digits())
+    again = Diversity()
+    again.load_state_dict(watch.state_dict())
+    assert again._alarmed and again._risen
 
 
 def test_training_is_bitwise_the_same_without(
