@@ -12,7 +12,7 @@ def pairwise_distance(points: Tensor, chunk_size: int = 512) -> float:
     """Returns the mean Euclidean distance between two unlike points of a set, shape [N, D] with N ≥ 2."""
     num = len(points)
     assert num >= 2
-    total = sum(float(torch.cdist(part, points).double().sum()) for part in points.split(chunk_size))
+    total = sum(float(torch.cdist(part, points).sum(dim=1).cpu().double().sum()) for part in points.split(chunk_size))
     return total / (num * (num - 1))
 
 
@@ -43,4 +43,4 @@ def label_spread(label: Tensor, reference: Tensor) -> LabelSpread:
     entropy = -(p * log_p).sum()
     # A class that the data lack, and the classifier never learnt, makes it infinite.
     divergence = torch.where(p > 0, p * (log_p - q.log()), 0).sum()
-    return LabelSpread(float(entropy), float(divergence), int((count > 0).sum()))
+    return LabelSpread(max(float(entropy), 0.0), float(divergence), int((count > 0).sum()))

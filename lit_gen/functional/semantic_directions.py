@@ -24,11 +24,11 @@ def semantic_directions(weights: Sequence[Tensor], num: int) -> tuple[Tensor, Te
 
     Returns:
         Unit directions, shape [K, D], and their eigenvalues ‖An‖², shape [K], the greatest first; a direction's
-        greatest component is positive.
+        greatest component is positive. Both are float64, on the CPU.
     """
     size = weights[0].shape[1]
     assert all(weight.ndim == 2 and weight.shape[1] == size for weight in weights) and 0 < num <= size
-    a = torch.cat(list(weights)).double()
+    a = torch.cat(list(weights)).cpu().double()
     eigenvalue, eigenvector = torch.linalg.eigh(a.T @ a)  # in ascending order
     n = eigenvector.T.flip(0)[:num]
     sign = n.gather(1, n.abs().argmax(dim=1, keepdim=True)).sign()

@@ -72,7 +72,7 @@ def gradient_norms(
                 found = torch.autograd.grad(share, parameters, retain_graph=True, allow_unused=True)
                 gradient = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
                 sums[name] = [a + b for a, b in zip(sums[name], gradient, strict=True)] if name in sums else gradient
-    return {name: float(torch.stack([part.double().norm() for part in sums[name]]).norm()) for name in losses}
+    return {name: float(torch.stack([part.norm() for part in sums[name]]).norm()) for name in losses}
 
 
 def vanishing_gradient(

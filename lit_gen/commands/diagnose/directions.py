@@ -44,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError(f"--num_directions is {options.num_directions}, but the latent has {start.shape[1]} numbers")
 
     directions, stretch = semantic_directions(weights, options.num_directions)
-    share = stretch / sum(float(weight.double().square().sum()) for weight in weights)
+    share = stretch / sum(float(weight.cpu().double().square().sum()) for weight in weights)
     steps = torch.linspace(-options.extent, options.extent, options.columns, device=start.device)
     far = (steps * start.norm())[:, None]
     strips = torch.stack([images(start + far * n) for n in directions.to(start)])

@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
         near, places = nearest(points, map(space, _images(data, _TRAIN)), options.neighbours)
         across = nearest(points, [held_out], 1)[0][:, 0]
         apart = nearest(held_out, map(space, _images(data, _TRAIN)), 1)[0][:, 0]
-        found = memorisation(near[:, 0], apart, across, data.num_images(_TRAIN))
+        found = memorisation(near[:, 0].cpu(), apart.cpu(), across.cpu(), data.num_images(_TRAIN))
         summary.append({"space": name, **found._asdict()})
         table = zip(places[:, 0].tolist(), near[:, 0].tolist(), across.tolist(), strict=True)
         rows += [
