@@ -3,8 +3,9 @@
     python benchmarks/reference_loops.py                     # all of them
     python benchmarks/reference_loops.py --methods dcgan     # one
 
-Each loop is what a paper's algorithm says, written down in one place: no Lightning, no values, no phases. `gan_results.py`
-comes first: the networks are those of its runs, newly initialised. The scores join its table as `<method> (plain loop)`.
+Each loop is what a paper's algorithm says, written down in one place: no Lightning, no values, no phases.
+`gan_results.py` comes first: the networks are those of its runs, newly initialised. The scores join its table as
+`<method> (plain loop)`.
 """
 
 import argparse
