@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.across_processes import mean_across_processes
-from lit_gen.nn.equalized import MappingNetwork
+from lit_gen.nn.mapping import MappingNetwork
 from lit_gen.nn.modulated import StyledLayer, ToImage
 from lit_gen.nn.resampling import halvings, upsample
 
@@ -68,7 +68,7 @@ class StyleGAN2Generator(nn.Module):
         | Analyzing and Improving the Image Quality of StyleGAN (Karras et al., 2020)
         | https://arxiv.org/abs/1912.04958
 
-        | A Style-Based Generator Architecture for Generative Adversarial Networks (Karras et al., 2019), sections 3.1, 4
+        | A Style-Based Generator Architecture for Generative Adversarial Networks (Karras et al., 2019), section 3.1
         | https://arxiv.org/abs/1812.04948
 
     Arguments:

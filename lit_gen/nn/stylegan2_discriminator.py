@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
-from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear, MappingNetwork, activate
+from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear, activate
+from lit_gen.nn.mapping import MappingNetwork
 from lit_gen.nn.resampling import downsample, halvings
 
 

@@ -1,6 +1,7 @@
 """StyleGAN2 networks: modulation against a loop over images, equalised scales, noise, mixing, truncation."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from lit_gen.contracts import SupportsTruncation
 from lit_gen.errors import UserError
 from lit_gen.functional.gradient_penalties import R1
 from lit_gen.functional.regularizer import Critique
-from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear, MappingNetwork, normalise
+from lit_gen.models import GAN
+from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear
+from lit_gen.nn.mapping import MappingNetwork, normalise
 from lit_gen.nn.modulated import ModulatedConv2d, StyledLayer
 from lit_gen.nn.resampling import blur
 from lit_gen.nn.stylegan2 import StyleGAN2Generator, SynthesisNetwork
@@ -181,6 +184,17 @@ def test_truncation() -> None:
     torch.testing.assert_close(made.truncated(z, label, 0.0), mean)
     distances = [(made.truncated(z, label, t) - mean).square().mean().item() for t in (0.1, 0.5, 1.0)]
     assert distances == sorted(distances)
+
+
+def test_the_model_truncates_towards_the_mean_style() -> None:
+    torch.manual_seed(0)
+    factory = partial(StyleGAN2Generator, style_dim=6, **SMALL)  # type: ignore[arg-type]
+    model = GAN((1, 8, 8), generator=factory, latent_dim=5)
+    model.generator(model.latents(4))
+    model.eval()
+    z = model.latents(3, torch.Generator().manual_seed(0))
+    images = model.sample(3, generator=torch.Generator().manual_seed(0), truncation=0.4)
+    torch.testing.assert_close(images, model.generator.truncated(z, None, 0.4))
 
 
 def test_the_mean_style_is_tracked() -> None:
