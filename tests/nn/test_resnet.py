@@ -140,7 +140,7 @@ def test_spectral_norms_are_one() -> None:
     x, y = torch.randn(1, 1, 8, 8), torch.tensor([1])
     network = settled(ResNetDiscriminator((1, 8, 8), 3, features=4, attention=[4]), x, y)
     weights = [(n, m.weight) for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.Embedding)]
-    assert len(weights) == 5 + 4 + 2
+    assert len(weights) == 6 + 4 + 2
     for name, weight in weights:
         largest = torch.linalg.svdvals(weight.detach().flatten(1))[0].item()
         assert largest == pytest.approx(1.0, abs=2e-3), name
