@@ -124,6 +124,7 @@ class DCGANDiscriminator(nn.Module):
         features: The channels of the finest hidden map; each coarser one has twice as many.
         max_features: The most channels that any map gets.
         negative_slope: The slope of LeakyReLU below zero.
+        num_outputs: The numbers that it gives per image, the logit first; more than 1 for an auxiliary task.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class DCGANDiscriminator(nn.Module):
         features: int = 64,
         max_features: int = 1024,
         negative_slope: float = 0.2,
+        num_outputs: int = 1,
     ) -> None:
         super().__init__()
         _check_widths(features, max_features)
@@ -146,7 +148,7 @@ class DCGANDiscriminator(nn.Module):
             layers.append(nn.Conv2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=first))
             layers += [] if first else [nn.BatchNorm2d(widths[i + 1])]
             layers.append(nn.LeakyReLU(negative_slope, inplace=True))
-        layers.append(nn.Conv2d(widths[-1], 1, sizes[-1]))
+        layers.append(nn.Conv2d(widths[-1], num_outputs, sizes[-1]))
         self.layers = nn.Sequential(*layers)
         _initialise(self)
 
@@ -158,11 +160,12 @@ class DCGANDiscriminator(nn.Module):
             label: Class labels, shape [B]; needed exactly when the discriminator is conditional.
 
         Returns:
-            Logits, shape [B].
+            Logits, shape [B]; with more outputs than one, all of them, shape [B, num_outputs].
         """
         assert x.shape[1:] == self.image_shape
         assert (label is not None) == (self.num_classes is not None)
         if label is not None and self.num_classes is not None:
             planes = nn.functional.one_hot(label, self.num_classes).to(x.dtype)
             x = torch.cat([x, planes[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
-        return self.layers(x).flatten()
+        outputs: Tensor = self.layers(x).flatten(1)
+        return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs
