@@ -14,6 +14,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from lit_gen.functional.blitting import mirrored, shifted, turned
 from lit_gen.functional.resampling import warp
@@ -96,33 +97,32 @@ def luma_flip(flipped: Tensor) -> Tensor:
     Arguments:
         flipped: i, 0 or 1, shape [B].
     """
-    grey, rest = _grey_axis(flipped)
-    return grey + rest - 2 * flipped[:, None, None] * grey
+    grey, rest, fixed = _grey_axis(flipped)
+    return grey + rest + fixed - 2 * flipped[:, None, None] * grey
 
 
 def hue_rotation(angle: Tensor) -> Tensor:
     """Returns the rotations about the grey axis by angles [B] in radians, shape [B, 4, 4]."""
     # Rodrigues: R = vvᵀ + cos θ (I − vvᵀ) + sin θ [v]×
-    grey, rest = _grey_axis(angle)
-    cross = torch.zeros(4, 4, device=angle.device)
-    cross[[1, 2, 0], [0, 1, 2]], cross[[0, 1, 2], [1, 2, 0]] = _LUMA, -_LUMA
+    grey, rest, fixed = _grey_axis(angle)
+    cycle = torch.eye(3, device=angle.device).roll(1, 0)
+    cross = pad(_LUMA * (cycle - cycle.T), (0, 1, 0, 1))
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    fixed = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=angle.device))
-    return grey + fixed + cosine * (rest - fixed) + sine * cross
+    return grey + fixed + cosine * rest + sine * cross
 
 
 def saturation(factor: Tensor) -> Tensor:
     """Returns the matrices vvᵀ + (I − vvᵀ) s that scale the distance from grey by factors s [B], shape [B, 4, 4]."""
-    grey, rest = _grey_axis(factor)
-    fixed = torch.diag(torch.tensor([0.0, 0.0, 0.0, 1.0], device=factor.device))
-    return grey + fixed + factor[:, None, None] * (rest - fixed)
+    grey, rest, fixed = _grey_axis(factor)
+    return grey + fixed + factor[:, None, None] * rest
 
 
-def _grey_axis(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns vvᵀ and I − vvᵀ, each of shape [4, 4]."""
-    v = torch.tensor([_LUMA, _LUMA, _LUMA, 0.0], device=like.device)
-    grey = v[:, None] * v
-    return grey, torch.eye(4, device=like.device) - grey
+def _grey_axis(like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the projections on v, on the colours across it, and on the constant 1; each of shape [4, 4]."""
+    # Made where they are needed: what is copied to a device waits for it.
+    grey = pad(torch.full((3, 3), 1 / 3, device=like.device), (0, 1, 0, 1))
+    rest = pad(torch.eye(3, device=like.device), (0, 1, 0, 1)) - grey
+    return grey, rest, torch.eye(4, device=like.device) - grey - rest
 
 
 def _matrix(

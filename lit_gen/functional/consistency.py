@@ -36,8 +36,8 @@ class ConsistencyRegularization(DiscriminatorRegularizer):
         super().__init__(every)
         if weight < 0 or fake_weight < 0 or not weight + fake_weight > 0:
             raise UserError(
-                f"ConsistencyRegularization's weight is {weight} and fake_weight {fake_weight}; none may be negative, and "
-                "one must be above 0"
+                f"ConsistencyRegularization's weight is {weight} and fake_weight {fake_weight}; none may be "
+                "negative, and one must be above 0"
             )
         if shift < 0:
             raise UserError(f"ConsistencyRegularization's shift is {shift}, and must not be negative")

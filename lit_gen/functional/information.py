@@ -50,8 +50,8 @@ class MutualInformation(Auxiliary):
         super().__init__()
         if any(values < 2 for values in categorical) or continuous < 0 or not (categorical or continuous):
             raise UserError(
-                f"MutualInformation's categorical is {list(categorical)} and continuous {continuous}; there must be a code, "
-                "and a categorical one must have at least 2 values"
+                f"MutualInformation's categorical is {list(categorical)} and continuous {continuous}; there must be a "
+                "code, and a categorical one must have at least 2 values"
             )
         if weight < 0 or continuous_weight < 0:
             raise UserError(f"MutualInformation's weights are {weight} and {continuous_weight}; none may be negative")

@@ -19,8 +19,8 @@ def warp(x: Tensor, matrix: Tensor) -> Tensor:
 
     Arguments:
         x: Images, shape [B, C, H, W].
-        matrix: For each image the map from a point of the result to the point of x that is seen there, in pixels (right,
-            down) from the image's centre, shape [B, 2, 3]. It gets no gradient.
+        matrix: For each image the map from a point of the result to the point of x that is seen there, in pixels to the
+            right and down from the image's centre, shape [B, 2, 3]. It gets no gradient.
     """
     height, width = x.shape[2:]
     right = torch.arange(width, device=x.device, dtype=x.dtype) - (width - 1) / 2
