@@ -47,16 +47,17 @@ def test_images_are_changed_one_by_one(value: Augmentation) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_real_and_generated_images_are_changed_alike(value: Augmentation) -> None:
-    """The same draws do the same to both: T(a) − T(b) is that of a seed, not of what the images are."""
+def test_the_draws_do_not_depend_on_the_images(value: Augmentation) -> None:
+    """Whatever is drawn, T is affine in the image: with the same draws T(a) + T(b) = T(a + b) + T(0)."""
     a, b = images(32, (3, 8, 8)), images(32, (3, 8, 8)).flip(0)
-    outcomes = []
-    for pair in ((a, b), (b, a)):
+
+    def changed(x: Tensor) -> Tensor:
         torch.manual_seed(4)
-        outcomes.append([value(x) for x in pair])
-    torch.manual_seed(4)
-    assert torch.equal(outcomes[0][0], value(a))
-    assert torch.equal(outcomes[1][0], (torch.manual_seed(4), value(b))[1])
+        return value(x)
+
+    torch.testing.assert_close(
+        changed(a) + changed(b), changed(a + b) + changed(torch.zeros_like(a)), atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
@@ -89,7 +90,6 @@ def test_diffaugment_translates_by_whole_pixels_up_to_an_eighth() -> None:
     down, right = rows - 8, columns - 12
     assert set(down.tolist()) == set(range(-2, 3))
     assert set(right.tolist()) == set(range(-3, 4))
-    assert down.bincount(minlength=1) is not None if down.min() >= 0 else True
     assert (down + 2).bincount().min() > 4000 / 5 * 0.85
     # What comes in is zero, as many rows and columns as the image moved.
     zeros = (y[:, 0] == 0).sum((1, 2))
@@ -120,7 +120,7 @@ def test_diffaugment_colours_in_the_paper_s_ranges() -> None:
     product = (y[:, 0, 0, 0] - y[:, 1, 0, 0]) / 0.6  # saturation times contrast
     assert brightness.abs().max() <= 0.5
     assert brightness.var().item() == pytest.approx(1 / 12, abs=0.005)
-    assert 0 <= product.min() and product.max() <= 3
+    assert product.min() >= 0 and product.max() <= 3
     assert product.mean().item() == pytest.approx(1.0, abs=0.03)
     assert product.var().item() == pytest.approx((4 / 3) * (13 / 12) - 1, abs=0.03)  # E[s²]E[c²] − 1
     grey = DiffAugment(("color",))(torch.linspace(-1, 1, 8).view(1, 1, 2, 4).expand(4000, -1, -1, -1))
@@ -144,10 +144,9 @@ def test_blitting_only_moves_pixels() -> None:
     assert set(y.unique().tolist()) <= set(range(64))
     views = {tuple(view.flatten().tolist()) for view in y}
     assert len(views) == 8 * 9, "8 symmetries of the square, 3 × 3 shifts by up to one pixel"
-    # Each change happens half the time with p = ½, its identity among its outcomes.
-    upright = (blit(x, torch.tensor(0.5)) == x).flatten(1).all(1).float().mean().item()
-    centred = (0.5 + 0.5 * 0.5) ** 2 + 0.5 * 0  # no use is made of this bound but as an order of magnitude
-    assert 0.1 < upright < centred
+    # Nothing befalls an image when it is not mirrored (1 − p/2), turned (1 − 3p/4), nor shifted (1 − 3p/4).
+    same = (blit(x, torch.tensor(0.5)) == x).flatten(1).all(1).float().mean().item()
+    assert same == pytest.approx(0.75 * 0.625 * 0.625, abs=0.04)
 
 
 def test_geometry_moves_a_point_as_far_as_the_paper_says() -> None:
