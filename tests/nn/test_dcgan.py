@@ -77,3 +77,12 @@ def test_senseless_widths_are_refused(widths: dict[str, int]) -> None:
         DCGANGenerator((1, 8, 8), 4, **widths)
     with pytest.raises(UserError, match="features"):
         DCGANDiscriminator((1, 8, 8), **widths)
+
+
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_more_outputs_than_the_logit(num_classes: int | None) -> None:
+    """An auxiliary task's discriminator gives [B, num_outputs], also for one image; without a task [B]."""
+    label = None if num_classes is None else torch.zeros(1, dtype=torch.long)
+    for num, shape in ((1, (1,)), (5, (1, 5))):
+        network = DCGANDiscriminator((1, 8, 8), num_classes, features=4, num_outputs=num).eval()
+        assert network(torch.zeros(1, 1, 8, 8), label).shape == shape
