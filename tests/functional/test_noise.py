@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lit_gen.functional.noise import rand, randint, randn
+from lit_gen.errors import UserError
+from lit_gen.functional.noise import rand, randint, randn, truncated_randn
 from lit_gen.training.seeding import generators
 
 CPU = torch.device("cpu")
@@ -36,3 +37,16 @@ def test_rows_across_images_are_uncorrelated_and_normal() -> None:
     assert abs(x.mean().item()) < 0.05
     assert abs(x.std().item() - 1) < 0.05
     assert abs((x[:-1, 0] * x[1:, 0]).mean().item()) < 0.06
+
+
+def test_truncated_normal_numbers() -> None:
+    """Against scipy: the distribution of N(0, 1) given a magnitude of at most 1.5; row i from generator i alone."""
+    scipy_stats = pytest.importorskip("scipy.stats")
+    z = truncated_randn((20_000, 1), 1.5, torch.Generator().manual_seed(0), CPU)
+    assert z.abs().max() <= 1.5
+    assert scipy_stats.kstest(z[:, 0].numpy(), scipy_stats.truncnorm(-1.5, 1.5).cdf).pvalue > 0.01
+    whole = truncated_randn((5, 2), 0.1, generators(0, range(5)), CPU)
+    assert torch.equal(whole[3:], truncated_randn((2, 2), 0.1, generators(0, [3, 4]), CPU))
+    assert torch.isfinite(truncated_randn((1000, 10), 100.0, None, CPU)).all()
+    with pytest.raises(UserError, match="above 0"):
+        truncated_randn((1, 1), 0.0, None, CPU)
