@@ -39,7 +39,7 @@ SCENARIOS: dict[str, dict[str, object]] = {
     "lazy_generator": {"regularizers": [SmallImages(every=2)], "n_critic": 2},
     "lecam": {"regularizers": [LeCamRegularization(decay=0.5)]},
     # Without changes of the images, which each process draws for its own ones.
-    "ada": {"augmentation": AdaptiveAugmentation(0.0, 0.5, ada_images=50, interval=2, groups=())},
+    "ada": {"augmentation": AdaptiveAugmentation(0.1, 0.5, ada_images=500, interval=1, groups=())},
 }
 
 
