@@ -64,8 +64,8 @@ def _run(command: str, arguments: Sequence[str], watch: SignalWatch | None = Non
     try:
         {"fit": _fit, "predict": _predict}.get(command, _score)(cli, source)
     except BaseException as error:
-        if cli.trainer.global_step == 0 or _restoring(cli.trainer):
-            cli.discard()
+        if cli.trainer.global_step <= (cli.checkpoint or {}).get("global_step", 0):
+            cli.discard()  # no step was done
         elif cli.folder and isinstance(error, SystemExit) and (cli.folder.checkpoints / "last.ckpt").is_file():
             print(f"go on by: lit-gen fit --ckpt_path {cli.folder.path}")  # after an interruption
         if isinstance(error, MisconfigurationException) or _refused_by_lightning(error, cli.trainer):
