@@ -2,12 +2,14 @@
 
 __all__ = ["Forks", "Process"]
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +69,26 @@ class Process:
         state = Path(f"/proc/{self.pid}/stat")
         return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
+    def wait_for(self, path: Path) -> None:
+        self._wait_until(path.exists)
+
+    def wait_until_said(self, words: str) -> None:
+        self._wait_until(lambda: words in self.said)
+
+    def _wait_until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 200
+        while not true():
+            assert self.runs() and time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+
     @property
     def said(self) -> str:
         return self.log.read_text()
 
 
 def _serve() -> None:
+    import sklearn.datasets  # noqa: F401
+    import torch.utils.tensorboard  # noqa: F401
     from lightning_fabric.utilities.rank_zero import rank_zero_only
 
     import lit_gen.cli  # noqa: F401
@@ -96,7 +112,11 @@ def _serve() -> None:
                 os.environ.update(order["environment"])
                 rank_zero_only.rank = int(os.environ.get("RANK", 0))
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-                sys.exit(main(order["arguments"]))
+                status = main(order["arguments"])
+                # Only what an interpreter does in the end for others: to take all of torch apart takes two seconds.
+                atexit._run_exitfuncs()
+                sys.stdout.flush()
+                os._exit(status)
         print(answer, file=answers, flush=True)
 
 
