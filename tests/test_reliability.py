@@ -22,4 +22,5 @@ def test_a_promise_is_tested(file: str, name: str) -> None:
 
 
 def test_all_that_is_shown_of_interruptions_is_promised() -> None:
-    assert {("tests/test_interruption.py", name) for name in defined("tests/test_interruption.py")} <= set(NAMED)
+    files = [file.relative_to(ROOT).as_posix() for file in (ROOT / "tests/interruption").glob("test_*.py")]
+    assert {(file, name) for file in files for name in defined(file)} <= set(NAMED)
