@@ -30,6 +30,7 @@ class Forks:
     def start(self, *arguments: object, **environment: object) -> "Process":
         """Begins ``lit-gen`` with these arguments in the present folder, in a session of its own."""
         log = Path.cwd() / f"log{environment.get('RANK', '')}"
+        log.write_text("")  # a signal may come before the process writes to it
         given = {name: str(value) for name, value in environment.items()}
         order = {"arguments": [str(argument) for argument in arguments], "environment": given, "log": str(log)}
         return Process(self._ask({**order, "folder": str(Path.cwd())}), log, self)
