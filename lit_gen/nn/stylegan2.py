@@ -125,7 +125,7 @@ class StyleGAN2Generator(nn.Module):
         w = self.mapping(z, label)
         ws = self._repeat(w)
         if self.training:
-            self.w_avg.lerp_(mean_across_processes(w.mean(0)).to(self.w_avg.dtype), 1 - self.w_decay)
+            self.w_avg.lerp_(mean_across_processes(w.to(self.w_avg.dtype).mean(0)), 1 - self.w_decay)
             if self.style_mixing:
                 ws = self._mix(ws, z, label)
         return self.synthesis(ws)

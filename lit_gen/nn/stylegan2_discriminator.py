@@ -40,11 +40,14 @@ class MinibatchDeviation(nn.Module):
         num = len(x)
         num_groups = math.ceil(num / self.group_size)
         group = torch.arange(num, device=x.device) % num_groups
-        member = (group == torch.arange(num_groups, device=x.device)[:, None]).to(x.dtype)
-        average = member / member.sum(1, keepdim=True)  # [groups, B]
-        flat = x.flatten(1)
-        variance = average @ (flat - (average @ flat)[group]).square()
-        deviation = (variance + 1e-8).sqrt().mean(1)[group]
+        # Small deviations need all digits of what they are differences of.
+        with torch.autocast(x.device.type, enabled=False):
+            flat = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+            flat = flat.flatten(1)
+            member = (group == torch.arange(num_groups, device=x.device)[:, None]).to(flat.dtype)
+            average = member / member.sum(1, keepdim=True)  # [groups, B]
+            variance = average @ (flat - (average @ flat)[group]).square()
+            deviation = (variance + 1e-8).sqrt().mean(1)[group].to(x.dtype)
         return torch.cat([x, deviation[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
 
 

@@ -140,6 +140,23 @@ def test_minibatch_deviation_against_a_loop(num: int) -> None:
         torch.testing.assert_close(y[group::num_groups, 3], expected.expand(len(members), 4, 5))
 
 
+def test_minibatch_deviation_is_exact_in_mixed_precision() -> None:
+    x = 10 + 0.01 * torch.randn(8, 3, 4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = MinibatchDeviation(4)(x)
+    torch.testing.assert_close(y, MinibatchDeviation(4)(x), rtol=0, atol=0)
+
+
+def test_both_networks_run_in_mixed_precision() -> None:
+    made, discriminator = generator(num_classes=3), StyleGAN2Discriminator((2, 9, 12), 3, **SMALL)
+    label = torch.tensor([0, 1, 2])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = discriminator(made(torch.randn(3, 5), label), label)
+    logits.float().sum().backward()
+    assert torch.isfinite(logits).all()
+    assert all(torch.isfinite(p.grad).all() for p in made.parameters() if p.grad is not None)
+
+
 def test_mapping_normalises_and_knows_labels() -> None:
     mapping = MappingNetwork(5, 3, 7, layers=2)
     z, label = torch.randn(4, 5), torch.tensor([0, 1, 2, 0])
