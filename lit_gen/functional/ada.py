@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
+from lit_gen.functional.across_processes import sum_across_processes
 from lit_gen.functional.ada_changes import blit, recolour, transform
-from lit_gen.functional.agreement import sum_over_processes_
 from lit_gen.functional.augmentation import Augmentation
 
 _GROUPS = {"blit": blit, "geometry": transform, "color": recolour}
@@ -81,7 +81,7 @@ class AdaptiveAugmentation(Augmentation):
             return
         # Without a question to the device, which would have to be waited for: all is computed, and kept if it is due.
         signs = real_logits.sign().sum().long()
-        seen = sum_over_processes_(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
+        seen = sum_across_processes(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
         self.signs += seen[0]
         self.images += seen[1]
         self.batches += 1

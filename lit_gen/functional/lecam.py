@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.functional.agreement import sum_over_processes_
+from lit_gen.functional.across_processes import sum_across_processes
 from lit_gen.functional.regularizer import Critique, DiscriminatorRegularizer
 
 
@@ -50,7 +50,7 @@ class LeCamRegularization(DiscriminatorRegularizer):
 
     @torch.no_grad()
     def _observe(self, real: Tensor, fake: Tensor) -> None:
-        sums = sum_over_processes_(torch.stack([real.sum(), fake.sum(), real.new_tensor(len(real))]))
+        sums = sum_across_processes(torch.stack([real.sum(), fake.sum(), real.new_tensor(len(real))]))
         keep = torch.where(self.started, self.decay, 0.0)
         for mean, now in ((self.real_mean, sums[0] / sums[2]), (self.fake_mean, sums[1] / sums[2])):
             mean.copy_(now + keep * (mean - now))

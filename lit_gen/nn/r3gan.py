@@ -12,7 +12,8 @@ from torch.nn.functional import leaky_relu
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
-from lit_gen.nn.resampling import downsample, halvings, upsample
+from lit_gen.nn.resampling import downsample, upsample
+from lit_gen.nn.sizes import halvings
 
 _SLOPE = 0.2
 
@@ -91,7 +92,7 @@ class R3GANGenerator(nn.Module):
         super().__init__()
         _check(features, max_features, blocks, expansion, group_size)
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        self.sizes = halvings(image_shape, "R3GAN")[::-1]
+        self.sizes = halvings(image_shape)[::-1]
         widths = [min(features * 2**i, max_features) for i in range(len(self.sizes))][::-1]
         self.embedding = None if num_classes is None else nn.Embedding(num_classes, latent_dim)
         self.weigh = _initialise(nn.Linear(latent_dim * (1 if num_classes is None else 2), widths[0], bias=False), 1.0)
@@ -164,7 +165,7 @@ class R3GANDiscriminator(nn.Module):
         if num_classes is not None and embedding_dim < 1:
             raise UserError(f"embedding_dim is {embedding_dim}, and must be at least 1")
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
-        sizes = halvings(image_shape, "R3GAN")
+        sizes = halvings(image_shape)
         widths = [min(features * 2**i, max_features) for i in range(len(sizes))]
         self.from_image = _initialise(nn.Conv2d(image_shape[0], widths[0], 1, bias=False), 1.0)
         self.stages = _stages(widths, blocks, expansion, group_size)

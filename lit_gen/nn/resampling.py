@@ -5,37 +5,11 @@ border stands the outermost pixel once more, so that constants stay constant and
 Everything is a sum of slices: deterministic, and differentiable twice, on every device.
 """
 
-__all__ = ["blur", "downsample", "halvings", "upsample"]
-
-import math
+__all__ = ["blur", "downsample", "upsample"]
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-
-from lit_gen.contracts import Shape
-from lit_gen.errors import UserError
-
-_COARSEST = 4  # halving stops once the shorter side is at most this
-
-
-def halvings(image_shape: Shape, method: str) -> list[tuple[int, int]]:
-    """Lists the spatial sizes from the image's down to about 4×4, each the upper half of the one before.
-
-    Arguments:
-        image_shape: The images' channels, height and width; height and width at least 8.
-        method: Who needs them, for the error's message.
-
-    Raises:
-        UserError: If the image is smaller than 8×8.
-    """
-    _, height, width = image_shape
-    if min(height, width) < 8:
-        raise UserError(f"{method} needs images of at least 8×8 pixels; these are {height}×{width}")
-    sizes = [(height, width)]
-    while min(sizes[-1]) > _COARSEST:
-        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
-    return sizes
 
 
 def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:

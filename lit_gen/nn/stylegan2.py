@@ -12,7 +12,8 @@ from lit_gen.errors import UserError
 from lit_gen.functional.across_processes import mean_across_processes
 from lit_gen.nn.mapping import MappingNetwork
 from lit_gen.nn.modulated import StyledLayer, ToImage
-from lit_gen.nn.resampling import halvings, upsample
+from lit_gen.nn.resampling import upsample
+from lit_gen.nn.sizes import halvings
 
 
 class SynthesisNetwork(nn.Module):
@@ -32,7 +33,7 @@ class SynthesisNetwork(nn.Module):
         super().__init__()
         if features < 1 or max_features < 1:
             raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
-        self.sizes = halvings(image_shape, "StyleGAN2")[::-1]
+        self.sizes = halvings(image_shape)[::-1]
         widths = [min(features * 2**i, max_features) for i in range(len(self.sizes))][::-1]
         self.start = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
         self.first = StyledLayer(widths[0], widths[0], style_dim, self.sizes[0])

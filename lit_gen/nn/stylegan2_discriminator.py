@@ -12,7 +12,8 @@ from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
 from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear, activate
 from lit_gen.nn.mapping import MappingNetwork
-from lit_gen.nn.resampling import downsample, halvings
+from lit_gen.nn.resampling import downsample
+from lit_gen.nn.sizes import halvings
 
 
 class MinibatchDeviation(nn.Module):
@@ -101,7 +102,7 @@ class StyleGAN2Discriminator(nn.Module):
         if features < 1 or max_features < 1:
             raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
-        sizes = halvings(image_shape, "StyleGAN2")
+        sizes = halvings(image_shape)
         widths = [min(features * 2**i, max_features) for i in range(len(sizes))]
         last = widths[-1]
         self.from_image = EqualizedConv2d(image_shape[0], widths[0], 1)

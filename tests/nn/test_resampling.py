@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lit_gen.errors import UserError
-from lit_gen.nn.resampling import blur, downsample, halvings, upsample
+from lit_gen.nn.resampling import blur, downsample, upsample
 
 SIZES = [(1, 1), (2, 2), (4, 4), (5, 3), (7, 8)]
 FILTER = torch.outer(*[torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8] * 2)[None, None]
@@ -50,10 +49,3 @@ def test_everything_can_be_differentiated_twice() -> None:
     x = torch.randn(1, 1, 3, 4, dtype=torch.float64, requires_grad=True)
     for function in (lambda x: upsample(x, (5, 8)), downsample, lambda x: blur(x, (1, 1), (1, 1))):
         assert torch.autograd.gradgradcheck(lambda x, f=function: f(x).square(), x)
-
-
-def test_halvings() -> None:
-    assert halvings((1, 28, 28), "A") == [(28, 28), (14, 14), (7, 7), (4, 4)]
-    assert halvings((3, 9, 64), "A") == [(9, 64), (5, 32), (3, 16)]
-    with pytest.raises(UserError, match="A needs images of at least 8×8 pixels; these are 7×64"):
-        halvings((1, 7, 64), "A")

@@ -292,7 +292,7 @@ def test_other_outputs_follow_the_logit(num_classes: int | None) -> None:
 def test_senseless_settings_are_refused(settings: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         StyleGAN2Generator((1, 8, 8), 4, **settings)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="StyleGAN2 needs images of at least 8×8"):
+    with pytest.raises(UserError, match="the network needs images of at least 8×8"):
         StyleGAN2Generator((1, 7, 8), 4)
     with pytest.raises(UserError, match="features"):
         StyleGAN2Discriminator((1, 8, 8), max_features=0)
