@@ -1,4 +1,4 @@
-"""What models and data promise to callbacks and commands, as typing protocols.
+"""What models and data promise to callbacks and commands, and networks to models, as typing protocols.
 
 Callbacks and commands ask what an object can do (``isinstance(model, SupportsSample)``), never what class it is, so a
 user's own LightningModule gets sample grids, scores and the command line by having the right methods.
@@ -6,6 +6,8 @@ user's own LightningModule gets sample grids, scores and the command line by hav
 
 __all__ = [
     "Batch",
+    "DiscriminatorFactory",
+    "GeneratorFactory",
     "Generators",
     "ImageData",
     "Shape",
@@ -21,11 +23,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
+
+
+class GeneratorFactory(Protocol):
+    """Makes a generator, ``(z [B, latent_dim], label [B] or None) → images in [−1, 1], [B, C, H, W]``."""
+
+    def __call__(self, *, image_shape: Shape, latent_dim: int, num_classes: int | None) -> nn.Module: ...
+
+
+class DiscriminatorFactory(Protocol):
+    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``.
+
+    One that is told ``num_outputs``, above 1, gives [B, num_outputs], the logit first; only an `Auxiliary` asks for it.
+    """
+
+    def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
 
 
 @runtime_checkable

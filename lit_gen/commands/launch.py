@@ -19,7 +19,6 @@ from lit_gen.errors import UserError, first_line
 from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.checkpoint_io import AtomicCheckpointIO
 from lit_gen.training.strategy import AdversarialDDPStrategy
-from lit_gen.training.supervision import supervise
 
 _OF_WHOLE_NETWORKS = (EMA, Evaluation, SampleGrid)
 
@@ -52,12 +51,11 @@ def launch_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def choose_strategy(trainer: Trainer, model: LightningModule) -> str | None:
     """Returns the name of the strategy to take instead of the trainer's, None if that is right.
 
-    Lightning chooses DDP for several processes, which fails for alternating players. The trainer is made ready for a
-    strategy that stays: its processes watch each other, and where networks are sharded nothing looks at whole ones.
+    Lightning chooses DDP for several processes, which fails for alternating players. Under a strategy that stays and
+    shards networks, the trainer loses the callbacks that look at whole ones.
     """
     if type(trainer.strategy) is DDPStrategy and isinstance(model, AdversarialModule):
         return AdversarialDDPStrategy.strategy_name
-    supervise(trainer.strategy)
     if isinstance(trainer.strategy, ModelParallelStrategy):
         unwanted = [callback for callback in trainer.callbacks if isinstance(callback, _OF_WHOLE_NETWORKS)]  # type: ignore[attr-defined]
         if unwanted:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lit_gen.commands.request import Request
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.interruption import EXIT_PREEMPTED, Preempted, SignalWatch
 
+_FIRST_SPEAKS = 2.0
 _UNFIT = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
@@ -32,12 +34,17 @@ def run(command: str, arguments: Sequence[str]) -> int:
         UserError: If the arguments, or what they name, are wrong, or a run finds that something of the user's is; a
             folder in which nothing was done yet is then taken away again.
     """
-    if command != "fit":
-        _run(command, arguments)
-        return 0
     try:
+        if command != "fit":
+            _run(command, arguments)
+            return 0
         with SignalWatch() as watch, _full_disks_left_to_the_main_thread():
             _run(command, arguments, watch)
+    except UserError:
+        if rank_zero_only.rank:  # type: ignore[attr-defined]
+            # If the first process met it too, it says so, and its launcher ends this one before it says the same.
+            time.sleep(_FIRST_SPEAKS)
+        raise
     except Preempted as stop:
         rank_zero_only(print)(f"lit-gen: {stop}", file=sys.stderr)
         return EXIT_PREEMPTED
@@ -64,8 +71,8 @@ def _run(command: str, arguments: Sequence[str], watch: SignalWatch | None = Non
     try:
         {"fit": _fit, "predict": _predict}.get(command, _score)(cli, source)
     except BaseException as error:
-        if cli.trainer.global_step == 0 or _restoring(cli.trainer):
-            cli.discard()
+        if cli.trainer.global_step <= (cli.checkpoint or {}).get("global_step", 0):
+            cli.discard()  # no step was done
         elif cli.folder and isinstance(error, SystemExit) and (cli.folder.checkpoints / "last.ckpt").is_file():
             print(f"go on by: lit-gen fit --ckpt_path {cli.folder.path}")  # after an interruption
         if isinstance(error, MisconfigurationException) or _refused_by_lightning(error, cli.trainer):

@@ -11,7 +11,7 @@ from typing import Any
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from lit_gen.callbacks import (
@@ -31,8 +31,10 @@ from lit_gen.commands.predictions import PredictionFolder
 from lit_gen.commands.recorded import check_shapes, differences, recorded_config, run_settings, trusted_config
 from lit_gen.commands.request import Request, default_name
 from lit_gen.commands.runs import RunFolder, run_folder_of
+from lit_gen.commands.tensorboard_file import TensorBoardFile
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import read_checkpoint
+from lit_gen.training.supervision import supervise
 
 _LINKED = ("image_shape", "num_classes")
 _CALLBACKS: dict[str, type[Callback]] = {
@@ -161,11 +163,10 @@ class Cli(LightningCLI):
         try:
             trainer = self._instantiate_trainer(_copied(settings), callbacks)
             strategy = choose_strategy(trainer, self.model) if self.command == "fit" else None
-            return (
-                self._instantiate_trainer({**_copied(settings), "strategy": strategy}, callbacks)
-                if strategy
-                else trainer
-            )
+            if strategy:
+                trainer = self._instantiate_trainer({**_copied(settings), "strategy": strategy}, callbacks)
+            supervise(trainer.strategy)
+            return trainer
         except BaseException as error:
             self.discard()
             if isinstance(error, MisconfigurationException | TypeError | ValueError) and not user_error(error):
@@ -221,7 +222,7 @@ class Cli(LightningCLI):
         if given is False:
             return False
         step = self.checkpoint["global_step"] if self.checkpoint else None
-        board = TensorBoardLogger(
+        board = TensorBoardFile(
             save_dir=folder.path.parent.parent,
             name=folder.path.parent.name,
             version=folder.path.name,

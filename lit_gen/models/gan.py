@@ -5,21 +5,22 @@ A generator G maps latents z ~ N(0, I) to images; a discriminator D tells them f
 .. math:: \min_G \max_D \; E_x[\log D(x)] + E_z[\log(1 - D(G(z)))]
 """
 
-__all__ = ["GAN", "DiscriminatorFactory", "GeneratorFactory"]
+__all__ = ["GAN"]
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from lit_gen.contracts import Batch, Generators, Shape, SupportsTruncation
+from lit_gen.contracts import Batch, DiscriminatorFactory, GeneratorFactory, Generators, Shape, SupportsTruncation
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.functional.augmentation import Augmentation
 from lit_gen.functional.auxiliary import Auxiliary
+from lit_gen.functional.noise import randint, randn, truncated_randn
 from lit_gen.functional.regularizer import (
     Critique,
     DiscriminatorRegularizer,
@@ -31,22 +32,6 @@ from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.adversarial import AdversarialModule, Phase, Player
 from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions
-from lit_gen.training.seeding import randint, randn, truncated_randn
-
-
-class GeneratorFactory(Protocol):
-    """Makes a generator, ``(z [B, latent_dim], label [B] or None) → images in [−1, 1], [B, C, H, W]``."""
-
-    def __call__(self, *, image_shape: Shape, latent_dim: int, num_classes: int | None) -> nn.Module: ...
-
-
-class DiscriminatorFactory(Protocol):
-    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``.
-
-    One that is told ``num_outputs``, above 1, gives [B, num_outputs], the logit first; only an `Auxiliary` asks for it.
-    """
-
-    def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
 
 
 class GAN(AdversarialModule):
@@ -140,12 +125,13 @@ class GAN(AdversarialModule):
 
     @property
     def phases(self) -> Sequence[Phase]:
+        d, g, k, constrain = "discriminator", "generator", self.n_critic, self._constrain
         lazy_d, lazy_g = self._terms(DiscriminatorRegularizer, True), self._terms(GeneratorRegularizer, True)
         return [
-            Phase("discriminator", self.discriminator_loss, after=self._constrain),
-            *(Phase("discriminator", partial(self._discriminator_term, r), r.every, lazy=True) for r in lazy_d),
-            Phase("generator", self.generator_loss, self.n_critic),
-            *(Phase("generator", partial(self._generator_term, r), self.n_critic * r.every, lazy=True) for r in lazy_g),
+            Phase(d, self.discriminator_loss, after=constrain),
+            *(Phase(d, partial(self._discriminator_term, r), r.every, True, constrain) for r in lazy_d),
+            Phase(g, self.generator_loss, k),
+            *(Phase(g, partial(self._generator_term, r), k * r.every, lazy=True) for r in lazy_g),
         ]
 
     def discriminator_loss(self, batch: Batch) -> Tensor:
@@ -275,11 +261,8 @@ class GAN(AdversarialModule):
 
     def latents(self, num: int, generator: Generators | None = None, truncation: float | None = None) -> Tensor:
         """Draws latents, with an auxiliary's codes at their end, shape [num, D]; see `sample`."""
-        shape = (num, self.latent_dim)
-        if truncation is None:
-            z = randn(shape, generator, self.device)
-        else:
-            z = truncated_randn(shape, truncation, generator, self.device)
+        draw = randn if truncation is None else partial(truncated_randn, limit=truncation)
+        z = draw((num, self.latent_dim), generator=generator, device=self.device)
         if self.auxiliary is None:
             return z
         return torch.cat([z, self.auxiliary.codes(num, generator, self.device)], dim=1)

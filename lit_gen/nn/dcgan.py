@@ -2,31 +2,24 @@
 
 __all__ = ["DCGANDiscriminator", "DCGANGenerator"]
 
-import math
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
+from lit_gen.nn.sizes import doubled_widths, halvings
+from lit_gen.nn.spectral_norm import normalise_spectra
 
-_COARSEST = 4  # halving stops once the shorter side is at most this
-
-
-def _halvings(image_shape: Shape) -> list[tuple[int, int]]:
-    """Lists the spatial sizes from the image's down to the coarsest map's, each the upper half of the one before."""
-    _, height, width = image_shape
-    if min(height, width) < 8:
-        raise UserError(f"DCGAN needs images of at least 8×8 pixels; these are {height}×{width}")
-    sizes = [(height, width)]
-    while min(sizes[-1]) > _COARSEST:
-        sizes.append((math.ceil(sizes[-1][0] / 2), math.ceil(sizes[-1][1] / 2)))
-    return sizes
-
-
-def _check_widths(features: int, max_features: int) -> None:
-    if features < 1 or max_features < 1:
-        raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
+_NORMS: dict[str, Callable[[int], nn.Module] | None] = {
+    "batch": nn.BatchNorm2d,
+    "layer": partial(nn.GroupNorm, 1),  # one group: over channels and positions
+    "none": None,
+    "spectral": None,
+}
 
 
 def _kernel(fine: tuple[int, int]) -> tuple[int, int]:
@@ -75,10 +68,9 @@ class DCGANGenerator(nn.Module):
         max_features: int = 1024,
     ) -> None:
         super().__init__()
-        _check_widths(features, max_features)
         self.latent_dim, self.num_classes = latent_dim, num_classes
-        sizes = _halvings(image_shape)[::-1]
-        widths = [image_shape[0], *(min(features * 2**i, max_features) for i in range(len(sizes) - 1))][::-1]
+        sizes = halvings(image_shape)[::-1]
+        widths = [image_shape[0], *doubled_widths(features, max_features, len(sizes) - 1)][::-1]
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(latent_dim + (num_classes or 0), widths[0], sizes[0], bias=False),
             nn.BatchNorm2d(widths[0]),
@@ -124,6 +116,9 @@ class DCGANDiscriminator(nn.Module):
         features: The channels of the finest hidden map; each coarser one has twice as many.
         max_features: The most channels that any map gets.
         negative_slope: The slope of LeakyReLU below zero.
+        num_outputs: The outputs, the logit first.
+        norm: The normalisation: the paper's ``batch``; under a gradient penalty, ``layer`` or ``none``, for batch norm
+            makes an image's logit depend on the others; ``spectral`` normalises every weight instead of any map.
     """
 
     def __init__(
@@ -133,22 +128,28 @@ class DCGANDiscriminator(nn.Module):
         features: int = 64,
         max_features: int = 1024,
         negative_slope: float = 0.2,
+        num_outputs: int = 1,
+        norm: Literal["batch", "layer", "none", "spectral"] = "batch",
     ) -> None:
         super().__init__()
-        _check_widths(features, max_features)
+        if norm not in _NORMS:
+            raise UserError(f"DCGANDiscriminator's norm is '{norm}'; it can be {', '.join(_NORMS)}")
+        make_norm = _NORMS[norm]
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
-        sizes = _halvings(image_shape)
-        widths = [image_shape[0] + (num_classes or 0)]
-        widths += [min(features * 2**i, max_features) for i in range(len(sizes) - 1)]
+        sizes = halvings(image_shape)
+        widths = [image_shape[0] + (num_classes or 0), *doubled_widths(features, max_features, len(sizes) - 1)]
         layers: list[nn.Module] = []
         for i, fine in enumerate(sizes[:-1]):
             first = i == 0
-            layers.append(nn.Conv2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=first))
-            layers += [] if first else [nn.BatchNorm2d(widths[i + 1])]
+            bare = first or make_norm is None
+            layers.append(nn.Conv2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=bare))
+            layers += [] if first or make_norm is None else [make_norm(widths[i + 1])]
             layers.append(nn.LeakyReLU(negative_slope, inplace=True))
-        layers.append(nn.Conv2d(widths[-1], 1, sizes[-1]))
+        layers.append(nn.Conv2d(widths[-1], num_outputs, sizes[-1]))
         self.layers = nn.Sequential(*layers)
         _initialise(self)
+        if norm == "spectral":
+            normalise_spectra(self)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images to logits, positive where they look real.
@@ -158,11 +159,12 @@ class DCGANDiscriminator(nn.Module):
             label: Class labels, shape [B]; needed exactly when the discriminator is conditional.
 
         Returns:
-            Logits, shape [B].
+            Logits, shape [B]; with more than one output [B, num_outputs], the logit first.
         """
         assert x.shape[1:] == self.image_shape
         assert (label is not None) == (self.num_classes is not None)
         if label is not None and self.num_classes is not None:
             planes = nn.functional.one_hot(label, self.num_classes).to(x.dtype)
             x = torch.cat([x, planes[:, :, None, None].expand(-1, -1, *x.shape[2:])], dim=1)
-        return self.layers(x).flatten()
+        outputs = self.layers(x).flatten(1)
+        return outputs if outputs.shape[1] > 1 else outputs[:, 0]

@@ -17,6 +17,8 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.strategies import ParallelStrategy, Strategy
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from lit_gen.errors import UserError
+
 _LAUNCHER = "LIT_GEN_LAUNCHER"  # the environment variable that tells a process who started it
 _INTERVAL = 0.5
 _GRACE = 20.0
@@ -45,6 +47,9 @@ class SupervisingLauncher(_SubprocessScriptLauncher):
         _set_num_threads_if_needed(num_processes=self.num_processes)
         try:
             return function(*args, **kwargs)
+        except UserError:
+            self.kill(signal.SIGKILL)  # the others would say the same, or wait for this process
+            raise
         except RuntimeError:
             # A dead peer shows first as a failure of communication; who it was is known a moment later.
             time.sleep(2 * _INTERVAL)

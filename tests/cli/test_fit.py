@@ -38,7 +38,7 @@ def test_a_run_leaves_what_is_promised(trained):
     assert {f"samples/step_{step:08d}.png" for step in (0, 6, 12)} <= files
     assert {f"evaluation/step_{step:08d}.json" for step in (6, 12)} <= files
     assert sum("events.out.tfevents" in name for name in files) == 1
-    assert not [name for name in files if name.endswith(".tmp")]
+    assert not [name for name in files if name.endswith((".tmp", "hparams.yaml"))]
     table = rows(trained)
     assert [row["step"] for row in table if row["loss/generator"]] == ["2", "4", "6", "8", "10", "12"]
     fid = {row["step"]: float(row["fid[classifier]"]) for row in table if row["fid[classifier]"]}

@@ -77,3 +77,67 @@ def test_senseless_widths_are_refused(widths: dict[str, int]) -> None:
         DCGANGenerator((1, 8, 8), 4, **widths)
     with pytest.raises(UserError, match="features"):
         DCGANDiscriminator((1, 8, 8), **widths)
+
+
+def test_the_default_discriminator_is_the_paper_s_layer_by_layer() -> None:
+    torch.manual_seed(0)
+    network = DCGANDiscriminator((1, 28, 28), features=4)
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.Conv2d(1, 4, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(4, 8, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(8, 16, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(16, 1, 4),
+    )
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    for (key, ours), (name, theirs) in zip(network.state_dict().items(), layers.state_dict().items(), strict=True):
+        assert key == f"layers.{name}"
+        assert torch.equal(ours, theirs), key
+    x = torch.randn(3, 1, 28, 28)
+    assert torch.equal(network(x), layers(x).flatten())
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none", "spectral"])
+@pytest.mark.parametrize("num_outputs", [1, 4])
+def test_norms_and_outputs(norm: str, num_outputs: int) -> None:
+    torch.manual_seed(0)
+    network = DCGANDiscriminator((1, 9, 15), features=4, norm=norm, num_outputs=num_outputs)
+    x = torch.randn(3, 1, 9, 15, requires_grad=True)
+    outputs = network(x)
+    assert outputs.shape == ((3,) if num_outputs == 1 else (3, 4))
+    (gradient,) = torch.autograd.grad(outputs[0].sum(), x, retain_graph=True)
+    assert (gradient[1:].abs().max() > 0) == (norm == "batch"), "an image's outputs depend on the others"
+    outputs.sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+    # Biases that a norm takes away again are left out.
+    biased = [layer.bias is not None for layer in network.layers if isinstance(layer, nn.Conv2d)]
+    assert biased == [True, norm in ("none", "spectral"), True]
+
+
+def test_spectral_norms_are_one_and_rest_in_evaluation() -> None:
+    torch.manual_seed(0)
+    network, x = DCGANDiscriminator((1, 16, 16), features=4, norm="spectral"), torch.randn(1, 1, 16, 16)
+    with torch.no_grad():
+        for _ in range(200):
+            network(x)
+    before = [buffer.clone() for buffer in network.eval().buffers()]
+    assert torch.equal(network(x), network(x))
+    assert all(torch.equal(a, b) for a, b in zip(before, network.buffers(), strict=True))
+    for layer in network.layers:
+        if isinstance(layer, nn.Conv2d):
+            assert torch.linalg.svdvals(layer.weight.detach().flatten(1))[0].item() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_an_unknown_norm_is_refused() -> None:
+    with pytest.raises(UserError, match="norm is 'instance'"):
+        DCGANDiscriminator((1, 8, 8), norm="instance")

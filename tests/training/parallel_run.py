@@ -1,5 +1,6 @@
 """Runs under torchrun: trains small GANs in every way that data parallel must get right, and writes what came out."""
 
+import copy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,18 +10,36 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from lit_gen.functional.ada import AdaptiveAugmentation
+from lit_gen.functional.gradient_penalties import R1
+from lit_gen.functional.lecam import LeCamRegularization
+from lit_gen.functional.regularizer import GeneratorRegularizer
 from lit_gen.models import GAN
 from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.options import TrainingOptions
 from lit_gen.training.strategy import AdversarialDDPStrategy
 
 SHAPE, LATENT, BATCH, STEPS = (1, 4, 4), 3, 8, 5
+
+
+class SmallImages(GeneratorRegularizer):
+    """Pulls images to 0."""
+
+    def forward(self, generator: nn.Module, z: Tensor, label: Tensor | None) -> Tensor:
+        return generator(z, label).square().mean()
+
+
 SCENARIOS: dict[str, dict[str, object]] = {
     "plain": {},
     "penalty": {"penalty": True},
     "n_critic": {"n_critic": 3},
     "accumulate": {"options": TrainingOptions(accumulate=2)},
     "clip": {"options": TrainingOptions(clip_norm=0.05)},
+    "lazy": {"regularizers": [R1(every=2)]},
+    "lazy_generator": {"regularizers": [SmallImages(every=2)], "n_critic": 2},
+    "lecam": {"regularizers": [LeCamRegularization(decay=0.5)]},
+    # Without changes of the images, which each process draws for its own ones.
+    "ada": {"augmentation": AdaptiveAugmentation(0.1, 0.5, ada_images=500, interval=1, groups=())},
 }
 
 
@@ -104,6 +123,7 @@ def _count(strategy: CountingStrategy, bucket: torch.distributed.GradBucket) -> 
 
 def train(world_size: int, **arguments: object) -> tuple[AdversarialModule, pl.Trainer]:
     torch.manual_seed(1)
+    arguments = copy.deepcopy(arguments)  # values with a memory belong to one model
     model = SplitNoiseGAN(generator_optimizer=_sgd, discriminator_optimizer=_sgd, **arguments)
     trainer = pl.Trainer(
         max_steps=STEPS,

@@ -43,16 +43,22 @@ def test_each_player_s_gradients_cross_once_per_step(two_ranks: list[dict[str, A
     model = run.SplitNoiseGAN()
     d, g = (sum(p.numel() for p in network.parameters()) for network in (model.discriminator, model.generator))
     every = run.SCENARIOS[scenario].get("n_critic", 1)
-    generator_steps = -(-run.STEPS // every)
+    steps = {"discriminator": run.STEPS, "generator": -(-run.STEPS // every)}
+    if scenario == "lazy":  # in batches 0, 2 and 4 one more
+        steps["discriminator"] += 3
+    if scenario == "lazy_generator":  # in batches 0 and 4
+        steps["generator"] += 2
     for rank in two_ranks:
-        assert rank[scenario]["bytes"] == 4 * (run.STEPS * d + generator_steps * g)
+        assert rank[scenario]["bytes"] == 4 * (steps["discriminator"] * d + steps["generator"] * g)
 
 
 def test_scenarios_are_unlike(two_ranks: list[dict[str, Any]]) -> None:
     """Had penalty, critic steps or clipping no effect, the tests above would prove nothing of them."""
     ends = {name: two_ranks[0][name]["state"]["discriminator.layers.0.weight"] for name in run.SCENARIOS}
-    for name in ("penalty", "n_critic", "clip"):
+    for name in ("penalty", "n_critic", "clip", "lazy", "lecam"):
         assert not torch.allclose(ends[name], ends["plain"], atol=1e-4)
+    assert not torch.allclose(ends["lazy_generator"], ends["n_critic"], atol=1e-4)
+    assert two_ranks[0]["ada"]["state"]["augmentation.p"] != 0.5
     torch.testing.assert_close(ends["accumulate"], ends["plain"], atol=1e-6, rtol=0)
 
 

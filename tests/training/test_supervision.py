@@ -27,11 +27,16 @@ checkpoint: {every_n_train_steps: 1}
 # Runs that are waiting for their turn must leave the processor to those that are still starting.
 SLOW = """
 import time
+from pathlib import Path
 from pytorch_lightning import Callback
 
 class Slow(Callback):
     def on_train_batch_end(self, *_):
         time.sleep(0.2)
+
+    def on_validation_start(self, trainer, _):
+        Path(f"validating{trainer.global_rank}").touch()
+        time.sleep(300 if trainer.global_rank else 0)
 """
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 LIGHTNING = ("--trainer.devices", "2")
@@ -44,8 +49,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "sub
     (folder / "tiny.yaml").write_text(CONFIG)
     (folder / "slow.py").write_text(SLOW)
     processes = {}
-    for name in ("torchrun", "child", "launcher", "stopped"):
+    for name in ("torchrun", "child", "launcher", "stopped", "validation"):
         command = ["-m", "lit_gen", "fit", "--config", "tiny.yaml", "--runs", name]
+        if name == "validation":
+            command = [*command[:2], "validate", *command[3:], "--trainer.limit_val_batches", "1.0"]
         command = [*TORCHRUN, *command] if name == "torchrun" else [*command, *LIGHTNING]
         with (folder / f"{name}.log").open("w") as log:
             processes[name] = subprocess.Popen(
@@ -60,7 +67,8 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, "sub
     try:
         deadline = time.monotonic() + 200
         for name, process in processes.items():
-            while not (folder / name / "tiny" / "version_0" / "checkpoints" / "last.ckpt").is_file():
+            run = folder / name / "tiny" / "version_0" / "checkpoints" / "last.ckpt"
+            while not (folder / "validating1" if name == "validation" else run).exists():
                 assert process.poll() is None, said(folder, name)
                 assert time.monotonic() < deadline, said(folder, name)
                 time.sleep(0.1)
@@ -125,6 +133,17 @@ def test_a_killed_launcher_ends_what_it_launched(started):
     all_end([child])
     text = said(started["folder"], "launcher")
     assert f"lit-gen: rank 0 (process {process.pid}) was killed; ending rank 1" in text
+    assert "Traceback" not in text
+
+
+def test_a_killed_process_ends_a_validation(started):
+    """While the first process waits for it, at the latest to bring their scores together."""
+    process = started["validation"]
+    (child,) = children(process.pid)
+    os.kill(child, signal.SIGKILL)
+    assert process.wait(60) == 1
+    text = said(started["folder"], "validation")
+    assert f"lit-gen: rank 1 (process {child}) was killed by SIGKILL" in text
     assert "Traceback" not in text
 
 
