@@ -94,9 +94,6 @@ class SupportsStyles(Protocol):
     def synthesize(self, styles: Tensor) -> Tensor:
         """Maps styles [N, S], the same for every layer, to images in [−1, 1], shape [N, C, H, W]."""
 
-    def style_weights(self) -> Sequence[Tensor]:
-        """Returns the weights [out, S] of the affine maps by which layers take styles."""
-
 
 @runtime_checkable
 class SupportsTranslate(Protocol):

@@ -13,14 +13,14 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lit_gen.callbacks import EMA, Evaluation, SampleGrid
+from lit_gen.callbacks import EMA, Diversity, Evaluation, SampleGrid
 from lit_gen.datamodules.interrupted_epoch import InterruptedEpoch
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.checkpoint_io import AtomicCheckpointIO
 from lit_gen.training.strategy import AdversarialDDPStrategy
 
-_OF_WHOLE_NETWORKS = (EMA, Evaluation, SampleGrid)
+_OF_WHOLE_NETWORKS = (EMA, Diversity, Evaluation, SampleGrid)
 
 
 def launch_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,14 @@ class StyleGAN2Generator(nn.Module):
         """Maps latents [B, latent_dim] to images from styles at `truncation` of the way from the mean style."""
         return self.synthesis(self._repeat(self.w_avg + truncation * (self.mapping(z, label) - self.w_avg)))
 
+    def styles(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps latents [B, latent_dim] to styles [B, style_dim]."""
+        return self.mapping(z, label)
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        """Maps styles [B, style_dim], the same for every layer, to images [B, C, H, W]."""
+        return self.synthesis(self._repeat(styles))
+
     def _repeat(self, w: Tensor) -> Tensor:
         return w[:, None].expand(-1, self.num_styles, -1)
 

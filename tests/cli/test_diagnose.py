@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -104,6 +105,18 @@ def test_directions_are_those_of_the_first_layer(diagnose, trained):
     for row, wanted in zip(rows, vh, strict=False):
         n = torch.tensor([float(row[f"n_{j}"]) for j in range(8)])
         assert abs(float(n @ wanted)) == pytest.approx(1, abs=1e-3)
+
+
+def test_directions_of_a_generator_with_styles_are_those_of_its_styles(diagnose, monkeypatch):
+    from lit_gen.models import GAN
+    from lit_gen.nn.stylegan2 import StyleGAN2Generator
+
+    make = partial(StyleGAN2Generator, features=4, max_features=8, style_dim=6, mapping_layers=2)
+    model = GAN((1, 8, 8), generator=make, latent_dim=5).eval()
+    monkeypatch.setattr(latents, "load_model", lambda *_: model)
+    diagnose("directions", "--num_directions", 6)
+    assert {f"n_{j}" for j in range(6)} <= set(rows := table("out/directions.csv")[0]) and "n_6" not in rows
+    assert "has 6 numbers" in diagnose("directions", "--num_directions", 7, status=2).err
 
 
 def test_arithmetic_averages_the_classes_that_the_classifier_sees(diagnose, monkeypatch, conditional):

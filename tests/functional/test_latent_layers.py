@@ -3,6 +3,7 @@ from torch import nn
 
 from lit_gen.functional.latent_layers import latent_weights
 from lit_gen.nn.dcgan import DCGANGenerator
+from lit_gen.nn.stylegan2 import StyleGAN2Generator
 
 
 def latents(size: int) -> torch.Tensor:
@@ -42,3 +43,16 @@ def test_parts_of_the_latent_are_found_where_they_go():
 def test_a_latent_that_is_changed_first_is_met_by_no_layer():
     network = nn.Sequential(nn.Tanh(), nn.Linear(4, 4))
     assert latent_weights(network, network, latents(4)) == []
+
+
+def test_every_layer_that_takes_a_style_is_found():
+    generator = StyleGAN2Generator((1, 8, 8), 5, features=4, max_features=8, style_dim=6, mapping_layers=2).eval()
+    assert latent_weights(generator, generator, latents(5)) == []  # its mapping normalises latents first
+    with torch.no_grad():
+        styles = generator.styles(latents(5))
+        torch.testing.assert_close(generator.synthesize(styles), generator(latents(5)))
+    found = latent_weights(generator, generator.synthesize, styles)
+    affine = [layer.affine for layer in generator.modules() if hasattr(layer, "affine")]
+    assert len(found) == len(affine) and {a.shape[1] for a in found} == {6}
+    wanted = sorted(float((a.weight.detach() * a.gain).norm()) for a in affine)
+    torch.testing.assert_close(sorted(float(a.norm()) for a in found), wanted)

@@ -6,6 +6,7 @@ The directions come from the weights alone, in closed form (Shen & Zhou, 2021); 
 __all__ = ["run"]
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -76,17 +77,23 @@ def _space(model: LatentModel, index: int) -> tuple[Tensor, Sequence[Tensor], Ca
 
     The space is that of the styles, where the generator has some, else that of the latents.
     """
-    z, module = model.latents([index]), model.module
+    points, module = model.latents(range(index, index + 4)), model.module
+    images: Callable[[Tensor], Tensor] = model.images
     networks = (getattr(module, name) for name in getattr(module, "averaged_networks", ()))
     styled = next((network for network in networks if isinstance(network, SupportsStyles)), None)
     if styled is not None:
-        label = None if model.label is None else torch.tensor([model.label], device=z.device)
+        label = None if model.label is None else torch.full((len(points),), model.label, device=points.device)
         with torch.no_grad():
-            start = styled.styles(z, label)
-        return start, styled.style_weights(), torch.no_grad()(lambda w: to_uint8(styled.synthesize(w)).cpu())
-    weights = latent_weights(module, model.images, model.latents(range(4)))
+            points = styled.styles(points, label)
+        images = partial(_from_styles, styled)
+    weights = latent_weights(module, images, points)
     if not weights:
         raise UserError(
             f"{type(module).__name__} has no affine layer that takes the latent as it is: directions cannot be found"
         )
-    return z, weights, model.images
+    return points[:1], weights, images
+
+
+@torch.no_grad()
+def _from_styles(network: SupportsStyles, styles: Tensor) -> Tensor:
+    return to_uint8(network.synthesize(styles)).cpu()
