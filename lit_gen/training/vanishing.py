@@ -47,6 +47,7 @@ def gradient_norms(
     z: Tensor,
     label: Tensor | None,
     batch_size: int,
+    told: bool = True,
 ) -> dict[str, float]:
     """Returns ‖∇θ L‖ of each loss, with θ all parameters that the images depend on.
 
@@ -59,14 +60,15 @@ def gradient_norms(
         z: Latents, shape [N, D].
         label: Their labels, shape [N], or None.
         batch_size: The number of images judged at once; losses are means over all of them.
+        told: Whether the discriminator gets the labels, too.
     """
     assert isinstance(model, nn.Module)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     sums: dict[str, list[Tensor]] = {}
     with _kept(discriminator):
         for part in torch.arange(len(z), device=z.device).split(batch_size):
-            told = None if label is None else label[part]
-            logits = _logits(discriminator, model.generate(z[part], told), told)
+            y = None if label is None else label[part]
+            logits = _logits(discriminator, model.generate(z[part], y), y if told else None)
             for name, loss in losses.items():
                 share = loss.generator(logits) * (len(part) / len(z))
                 found = torch.autograd.grad(share, parameters, retain_graph=True, allow_unused=True)
@@ -85,6 +87,7 @@ def vanishing_gradient(
     label: Tensor | None,
     steps: int,
     every: int,
+    told: bool = True,
 ) -> Iterator[Measurement]:
     """Trains a discriminator by cross-entropy against a generator that stays as it is, and measures on the way.
 
@@ -98,20 +101,22 @@ def vanishing_gradient(
         label: Their labels, or None.
         steps: The discriminator's steps.
         every: The steps between two measurements.
+        told: Whether the discriminator gets the labels, too.
     """
     discriminator.train()
     loss_value = accuracy = torch.tensor(torch.nan)
     batch = next(batches)
     for step in range(steps + 1):
         if step % every == 0 or step == steps:
-            norms = gradient_norms(model, discriminator, losses, z, label, len(batch["image"]))
+            norms = gradient_norms(model, discriminator, losses, z, label, len(batch["image"]), told)
             yield Measurement(step, float(loss_value), float(accuracy), norms)
         if step == steps:
             return
         x, y = batch["image"], None if label is None else batch["label"]
         with torch.no_grad():
             fake = model.generate(model.latents(len(x)), y)
-        real_logits, fake_logits = _logits(discriminator, x, y), _logits(discriminator, fake, y)
+        seen = y if told else None
+        real_logits, fake_logits = _logits(discriminator, x, seen), _logits(discriminator, fake, seen)
         loss = discriminator_cross_entropy(real_logits, fake_logits)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -122,8 +127,8 @@ def vanishing_gradient(
 
 
 def _logits(discriminator: nn.Module, x: Tensor, label: Tensor | None) -> Tensor:
-    """Returns the verdict [B] of a discriminator that may have other outputs, and that may not be told labels."""
-    outputs: Tensor = discriminator(x, label if getattr(discriminator, "num_classes", None) is not None else None)
+    """Returns the verdict [B] of a discriminator that may have other outputs."""
+    outputs: Tensor = discriminator(x, label)
     return outputs if outputs.ndim == 1 else outputs[:, 0]
 
 

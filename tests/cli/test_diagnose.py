@@ -83,6 +83,7 @@ def test_a_conditional_model_draws_one_class(diagnose, conditional):
     diagnose("interpolate", "--label", 7, "--frames", 0, checkpoint=conditional)
     check_files("out", "interpolate.png", "interpolate.csv")
     diagnose("directions", "--num_directions", 2, checkpoint=conditional)
+    diagnose("vanishing", "--steps", 2, "--num_samples", 20, checkpoint=conditional)
     for arguments, message in [(("--label", 10), "from 0 to 9"), (("--label", "nine"), "there is no class 'nine'")]:
         assert message in diagnose("traverse", *arguments, checkpoint=conditional, status=2).err
 

@@ -45,10 +45,21 @@ def test_norms_are_those_of_the_derivative(batch_size):
     assert model.theta.grad is None and critic.weight.grad is None
 
 
+def test_a_discriminator_is_told_labels_only_if_it_is_to_know_them():
+    class Untold(Logit):
+        def forward(self, x: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+            assert label is None
+            return super().forward(x)
+
+    model, critic, label = Scale([1.0, 1.0]), Untold(2, 1), torch.zeros(4, dtype=torch.int64)
+    batches = ({"image": torch.randn(4, 2), "label": label} for _ in itertools.count())
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    z = torch.randn(4, 2)
+    assert len(list(vanishing_gradient(model, critic, optimizer, batches, LOSSES, z, label, 2, 1, told=False))) == 3
+
+
 class Critic(nn.Module):
     """A discriminator with labels and a second output."""
-
-    num_classes = 2
 
     def __init__(self, norm: nn.Module) -> None:
         super().__init__()

@@ -101,6 +101,8 @@ def _measure(checkpoint: Mapping[str, Any], options: Namespace, data: LightningD
         label,
         options.steps,
         options.every,
+        # An auxiliary task's discriminator is to tell the label itself.
+        not getattr(getattr(model.module, "auxiliary", None), "needs_label", False),
     )
 
 
