@@ -64,7 +64,7 @@ def test_the_own_loss_of_the_readme_trains(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIT_GEN_CACHE", str(tmp_path / "cache"))
-    own = ("--model.loss", "my_module.LeastSquares")
+    own = ("--model.loss", "my_module.TotalVariation")
     assert main(["fit", "--config", "gan/dcgan_digits", *own, *SHORT["fit"]]) == 0
     last = "runs/dcgan_digits/version_0/checkpoints/last.ckpt"
     assert main(["sample", "--ckpt_path", last, "--trust", "my_module", "--output", "grid.png"]) == 0

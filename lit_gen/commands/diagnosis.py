@@ -7,6 +7,7 @@ have, before a class that does not exist, before a value of a wrong type; among 
 
 __all__ = ["diagnose", "user_error"]
 
+import importlib
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from jsonargparse import ArgumentParser
 
 from lit_gen.commands.classes import class_names, resolve_class
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import UserError, first_line, nearest
 
 _KEY = re.compile(r'Parser key "([^"]+)":')
 _CLASS = re.compile(r"Problem with given class_path '([\w.]+)'")
@@ -69,12 +70,27 @@ def diagnose(message: str, parser: ArgumentParser, configs: Sequence[tuple[str, 
         names = [name[len(group) + 1 :] for name in known if name.startswith(f"{group}.")]
         where = _where([*group.split("."), key], configs)
         return UserError(f"there is no setting '{group}.{key}'{where}{nearest(key, names)}")
+    for path in re.findall(r"class_path '([\w.]+)'", message):
+        if complaint := _import_failure(path):
+            return UserError(f"{path} cannot be used: importing its module fails with {complaint}")
     leaves = list(_leaves(message))
     if not leaves:
         return UserError(" ".join(message.split()))
     match = re.search(r"Given value: (?:NestedArg\(.*val='([^']*)'\)|([^{\n(]+))$", message)
     given = (match[1] or match[2]) if match else None
     return UserError(_say(max(leaves, key=lambda leaf: (leaf.rank, len(leaf.keys))), leaves, given, configs))
+
+
+def _import_failure(path: str) -> str | None:
+    """Says how the module of an import path fails, None if it is there and does not, or if it is not there at all."""
+    module = path.rpartition(".")[0]
+    try:
+        if module and importlib.util.find_spec(module) is not None:
+            importlib.import_module(module)
+    except Exception as error:  # a user's module may fail in any way
+        missing = isinstance(error, ModuleNotFoundError) and module.startswith(error.name or "?")
+        return None if missing else f"{type(error).__name__}: {first_line(error)}"
+    return None
 
 
 def user_error(error: BaseException | None) -> UserError | None:

@@ -162,11 +162,12 @@ class GAN(AdversarialModule):
         x, y = self._real(batch)
         z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
         logits, outputs = self._judge(self.fast("generator")(z, fake_y), fake_y)
-        real_logits = None
         if self.loss.relativistic:
             with torch.no_grad():
                 real_logits, _ = self._judge(x, y)
-        loss = self.loss.generator(logits, real_logits)
+            loss = self.loss.generator(logits, real_logits)
+        else:
+            loss = self.loss.generator(logits)
         if self.auxiliary is not None:
             told = self.auxiliary.fake_loss(outputs, fake_y, z[:, self.latent_dim :])
             self.record({"auxiliary/generator": told})

@@ -58,9 +58,16 @@ class GenerativeModule(LightningModule):
             # Values with a memory are modules. Lightning advises against pickling such, and here nothing is pickled.
             warnings.filterwarnings("ignore", ".*is an instance of `nn.Module`")
             self.save_hyperparameters(frame=constructor, logger=False)
-        if "_class_path" in self.hparams:  # built by the command line, which has plain data already
-            return
         cls = type(self)
+        if "_class_path" in self.hparams:  # built by the command line, which has plain data already
+            # It offers every model what the data decide, also those that do not ask.
+            accepted = inspect.signature(cls.__init__).parameters.values()
+            names = {parameter.name for parameter in accepted}
+            if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in accepted):
+                for name in [name for name in self.hparams if not name.startswith("_") and name not in names]:
+                    del self.hparams[name]
+                self._hparams_initial = copy.copy(self.hparams)
+            return
         plain = {
             "_class_path": f"{cls.__module__}.{cls.__qualname__}",
             "_instantiator": "pytorch_lightning.cli.instantiate_module",
@@ -128,6 +135,12 @@ class GenerativeModule(LightningModule):
         for name, value in values.items():
             weighted = torch.stack([value.detach().double() * num, value.new_tensor(num, dtype=torch.float64)])
             self._held_out[name] = self._held_out.get(name, 0) + weighted
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Looks at no held-out batch, unless a model does; without this step there would be no validation at all."""
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Likewise."""
 
     def on_validation_epoch_end(self) -> None:
         self._report_held_out()

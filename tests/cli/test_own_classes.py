@@ -75,3 +75,10 @@ def test_other_people_s_models_and_data_are_trained_too(own):
 def test_a_package_that_is_not_there_is_named(own):
     said = own("fit", "--model", "own_modles.Mine", *FIT)
     assert said.err == "lit-gen: model is 'own_modles.Mine', but there is no package 'own_modles' here\n"
+
+
+def test_a_module_that_fails_says_how(own):
+    Path("broken.py").write_text("from lit_gen.models import GANN\n")
+    said = own("fit", "--model", "broken.Mine", *FIT)
+    assert said.err.startswith("lit-gen: broken.Mine cannot be used: importing its module fails with ImportError: ")
+    assert "cannot import name 'GANN'" in said.err

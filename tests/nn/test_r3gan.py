@@ -159,5 +159,5 @@ def test_senseless_settings_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 7, 64), (3, 64, 7)])
 def test_images_that_are_too_small_are_refused_with_their_size(shape: tuple[int, int, int]) -> None:
-    with pytest.raises(UserError, match=f"R3GAN needs .* {shape[1]}×{shape[2]}"):
+    with pytest.raises(UserError, match=f"the network needs .* {shape[1]}×{shape[2]}"):
         R3GANGenerator(shape, 4)

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from lit_gen.functional.noise import randn
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.adversarial import AdversarialModule, Phase, Player
 from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions
-from lit_gen.training.seeding import randn
 
 
 class BEGAN(AdversarialModule):
