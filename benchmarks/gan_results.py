@@ -27,7 +27,17 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = Path(next(iter(configs.__path__))) / "gan"
 DATA, BATCH, SAMPLES, METRICS = "fashion_mnist", 64, 5000, "fid,kid,is,pr"
 # What makes the networks small enough for a CPU; `None` stands for networks that are not named here.
-SIZES: dict[str | None, dict[str, int]] = {None: {"features": 32}}
+SIZES: dict[str | None, dict[str, int]] = {
+    None: {"features": 32},
+    "ResNetGenerator": {"features": 16},
+    "ResNetDiscriminator": {"features": 16},
+    "BigGANGenerator": {"features": 16},
+    "BigGANDiscriminator": {"features": 16},
+    "R3GANGenerator": {"features": 16, "max_features": 64, "blocks": 1},
+    "R3GANDiscriminator": {"features": 16, "max_features": 64, "blocks": 1},
+    "StyleGAN2Generator": {"features": 16, "max_features": 64, "style_dim": 64, "mapping_layers": 4},
+    "StyleGAN2Discriminator": {"features": 16, "max_features": 64},
+}
 COLUMNS = {"FID": "fid", "KID": "kid_mean", "IS": "is_mean", "precision": "precision", "recall": "recall"}
 
 
@@ -98,7 +108,7 @@ def pictures(runs: Path, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="*", default=names(), choices=names(), help="all by default")
-    parser.add_argument("--steps", type=int, default=4000, help="training batches of 64 images")
+    parser.add_argument("--steps", type=int, default=1500, help="training batches of 64 images")
     parser.add_argument("--runs", type=Path, default=Path("runs/gan_results"), help="where runs lie")
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--pictures", type=Path, help="a folder that the last grids are copied to")

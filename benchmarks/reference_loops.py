@@ -143,7 +143,7 @@ def score(model: Any, data: FashionMNIST, folder: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="*", default=list(RECIPES), choices=list(RECIPES), help="all by default")
-    parser.add_argument("--steps", type=int, default=4000, help="training batches of 64 images")
+    parser.add_argument("--steps", type=int, default=1500, help="training batches of 64 images")
     parser.add_argument("--runs", type=Path, default=Path("runs/gan_results"), help="where scores lie")
     arguments = parser.parse_args()
     data = FashionMNIST(batch_size=BATCH)
