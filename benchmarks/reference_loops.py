@@ -40,9 +40,13 @@ def gradient(d: nn.Module, x: Tensor, y: Tensor | None) -> Tensor:
     return torch.autograd.grad(d(x, y).sum(), x, create_graph=True)[0].flatten(1)
 
 
-def dcgan_d(d: nn.Module, x: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
-    real = d(x, y)
-    return 0.9 * softplus(-real).mean() + 0.1 * softplus(real).mean() + softplus(d(fake, y)).mean()
+def dcgan_d(real_label: float) -> Loss:
+    def loss(d: nn.Module, x: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
+        real = d(x, y)
+        smoothed = real_label * softplus(-real).mean() + (1 - real_label) * softplus(real).mean()
+        return smoothed + softplus(d(fake, y)).mean()
+
+    return loss
 
 
 def dcgan_g(d: nn.Module, x: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
@@ -85,11 +89,11 @@ class Recipe(NamedTuple):
 
 
 RECIPES = {
-    "dcgan": Recipe(dcgan_d, dcgan_g, {"lr": 2e-4, "betas": (0.5, 0.999)}),
-    "cgan": Recipe(dcgan_d, dcgan_g, {"lr": 2e-4, "betas": (0.5, 0.999)}),
+    "dcgan": Recipe(dcgan_d(0.9), dcgan_g, {"lr": 2e-4, "betas": (0.5, 0.999)}),
+    "cgan": Recipe(dcgan_d(1.0), dcgan_g, {"lr": 2e-4, "betas": (0.5, 0.999)}),
     "sngan": Recipe(hinge_d, critic_g, {"lr": 2e-4, "betas": (0.0, 0.9)}, 5),
     "wgan_gp": Recipe(wgan_gp_d, critic_g, {"lr": 2e-4, "betas": (0.0, 0.9)}, 5),
-    "r3gan": Recipe(r3gan_d(1.0), r3gan_g, {"lr": 2e-4, "betas": (0.0, 0.99)}),
+    "r3gan": Recipe(r3gan_d(0.5), r3gan_g, {"lr": 2e-4, "betas": (0.0, 0.99)}),
 }
 
 
