@@ -8,6 +8,7 @@ __all__ = [
     "EMA",
     "DivergenceGuard",
     "Evaluation",
+    "PointsView",
     "Preemption",
     "ProgressBar",
     "RunCheckpoints",
@@ -18,6 +19,7 @@ __all__ = [
 from lit_gen.callbacks.divergence_guard import DivergenceGuard
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.evaluation import Evaluation
+from lit_gen.callbacks.points import PointsView
 from lit_gen.callbacks.preemption import Preemption
 from lit_gen.callbacks.progress_bar import ProgressBar
 from lit_gen.callbacks.run_checkpoints import RunCheckpoints
