@@ -24,8 +24,10 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _dense(inputs: int, width: int, depth: int, outputs: int, activation: Activation) -> nn.Sequential:
+def _dense(inputs: int, width: int, depth: int, outputs: int, activation: Activation, scale: float) -> nn.Sequential:
     """Returns `depth` hidden layers of `width` units and a linear one."""
+    if not scale > 0:
+        raise UserError(f"a dense network's scale is {scale}, and must be above 0")
     if width < 1 or depth < 1:
         raise UserError(f"a dense network's width is {width} and its depth {depth}; both must be at least 1")
     if activation not in _ACTIVATIONS:
@@ -62,6 +64,7 @@ class DenseGenerator(nn.Module):
         depth: The number of hidden layers.
         activation: What follows each of them.
         output: ``tanh`` for images in [−1, 1], ``linear`` for points.
+        scale: About the size of the points' coordinates, by which a linear output is multiplied.
     """
 
     def __init__(
@@ -73,13 +76,14 @@ class DenseGenerator(nn.Module):
         depth: int = 3,
         activation: Activation = "relu",
         output: Literal["tanh", "linear"] = "tanh",
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         if output not in ("tanh", "linear"):
             raise UserError(f"DenseGenerator's output is '{output}'; it can be 'tanh' or 'linear'")
         self.image_shape, self.latent_dim, self.num_classes = tuple(image_shape), latent_dim, num_classes
-        self.output = output
-        self.layers = _dense(latent_dim + (num_classes or 0), width, depth, math.prod(image_shape), activation)
+        self.output, self.scale = output, scale
+        self.layers = _dense(latent_dim + (num_classes or 0), width, depth, math.prod(image_shape), activation, scale)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps latents to images.
@@ -93,7 +97,7 @@ class DenseGenerator(nn.Module):
         """
         assert z.ndim == 2 and z.shape[1] == self.latent_dim
         x = self.layers(_with_label(z, label, self.num_classes))
-        return (x.tanh() if self.output == "tanh" else x).unflatten(1, self.image_shape)
+        return (x.tanh() if self.output == "tanh" else self.scale * x).unflatten(1, self.image_shape)
 
 
 class DenseDiscriminator(nn.Module):
@@ -116,7 +120,9 @@ class DenseDiscriminator(nn.Module):
         depth: The number of hidden layers.
         activation: What follows each of them.
         spectral_norm: Whether each layer's weights are divided by their largest singular value, which makes the
-            network 1-Lipschitz; the power iteration moves in training mode only.
+            network 1-Lipschitz (1/scale with a scale); the power iteration moves in training mode only.
+        scale: About the size of the points' coordinates, by which they are divided: a layer's units bend within about
+            1 of the origin.
     """
 
     def __init__(
@@ -128,10 +134,12 @@ class DenseDiscriminator(nn.Module):
         depth: int = 3,
         activation: Activation = "leaky_relu",
         spectral_norm: bool = False,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
-        self.layers = _dense(math.prod(image_shape) + (num_classes or 0), width, depth, num_outputs, activation)
+        self.scale = scale
+        self.layers = _dense(math.prod(image_shape) + (num_classes or 0), width, depth, num_outputs, activation, scale)
         if spectral_norm:
             for layer in self.layers:
                 if isinstance(layer, nn.Linear):
@@ -148,5 +156,5 @@ class DenseDiscriminator(nn.Module):
             Logits, shape [B]; with `num_outputs` above 1 all outputs, shape [B, num_outputs].
         """
         assert x.shape[1:] == self.image_shape
-        outputs = self.layers(_with_label(x.flatten(1), label, self.num_classes))
+        outputs = self.layers(_with_label(x.flatten(1) / self.scale, label, self.num_classes))
         return outputs.flatten() if self.num_outputs == 1 else outputs

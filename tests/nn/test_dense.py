@@ -44,6 +44,17 @@ def test_a_linear_output_has_no_bounds() -> None:
     assert torch.equal(generator(z), points.tanh())
 
 
+def test_the_scale_is_that_of_the_points() -> None:
+    torch.manual_seed(0)
+    generator, discriminator = DenseGenerator((2, 1, 1), 3, output="linear"), DenseDiscriminator((2, 1, 1))
+    z = torch.randn(5, 3)
+    points = generator(z)
+    logits = discriminator(points)
+    generator.scale = discriminator.scale = 4.0
+    assert torch.equal(generator(z), 4 * points)
+    assert torch.allclose(discriminator(4 * points), logits)
+
+
 def test_the_label_is_seen() -> None:
     torch.manual_seed(0)
     generator, discriminator = DenseGenerator((1, 2, 2), 3, 2), DenseDiscriminator((1, 2, 2), 2)
@@ -82,7 +93,12 @@ def test_spectral_normalisation_makes_the_network_lipschitz_and_rests_in_evaluat
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [({"width": 0}, "width is 0"), ({"depth": 0}, "depth 0"), ({"activation": "rilu"}, "'rilu'")],
+    [
+        ({"width": 0}, "width is 0"),
+        ({"depth": 0}, "depth 0"),
+        ({"scale": 0.0}, "scale is 0.0"),
+        ({"activation": "rilu"}, "'rilu'"),
+    ],
 )
 def test_wrong_settings_are_named(arguments, named) -> None:
     with pytest.raises(UserError, match=named):
