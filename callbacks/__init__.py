@@ -13,6 +13,7 @@ __all__ = [
     "ProgressBar",
     "RunCheckpoints",
     "SampleGrid",
+    "StackedModes",
     "Throughput",
 ]
 
@@ -24,4 +25,5 @@ from lit_gen.callbacks.preemption import Preemption
 from lit_gen.callbacks.progress_bar import ProgressBar
 from lit_gen.callbacks.run_checkpoints import RunCheckpoints
 from lit_gen.callbacks.sample_grid import SampleGrid
+from lit_gen.callbacks.stacked_modes import StackedModes
 from lit_gen.callbacks.throughput import Throughput

@@ -6,7 +6,7 @@ in its split) and ``label`` [B] when there are labels. Points of toy worlds are 
 without bounds throughout.
 """
 
-__all__ = ["CIFAR10", "Digits", "FashionMNIST", "ImageDataModule", "ImageFolder", "MNIST", "Points2D"]
+__all__ = ["CIFAR10", "Digits", "FashionMNIST", "ImageDataModule", "ImageFolder", "MNIST", "Points2D", "StackedMNIST"]
 
 from lit_gen.datamodules.cifar import CIFAR10
 from lit_gen.datamodules.digits import Digits
@@ -14,3 +14,4 @@ from lit_gen.datamodules.image_data import ImageDataModule
 from lit_gen.datamodules.image_folder import ImageFolder
 from lit_gen.datamodules.mnist import MNIST, FashionMNIST
 from lit_gen.datamodules.points2d import Points2D
+from lit_gen.datamodules.stacked_mnist import StackedMNIST

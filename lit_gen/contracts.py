@@ -10,6 +10,7 @@ __all__ = [
     "ImageData",
     "PointData",
     "Shape",
+    "SupportsChannelData",
     "SupportsDiscriminator",
     "SupportsLatents",
     "SupportsLogProb",
@@ -100,6 +101,15 @@ class PointData(Protocol):
 
     world: Any
     """The distribution, a `lit_gen.functional.worlds.World`."""
+
+
+@runtime_checkable
+class SupportsChannelData(Protocol):
+    """Data whose every channel is an image of other, labelled data."""
+
+    @property
+    def channel_data(self) -> "ImageData":
+        """The data that channels are images of."""
 
 
 class ImageData(Protocol):

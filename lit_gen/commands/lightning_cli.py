@@ -23,6 +23,7 @@ from lit_gen.callbacks import (
     ProgressBar,
     RunCheckpoints,
     SampleGrid,
+    StackedModes,
     Throughput,
 )
 from lit_gen.commands.diagnosis import diagnose, user_error
@@ -32,7 +33,7 @@ from lit_gen.commands.predictions import PredictionFolder
 from lit_gen.commands.recorded import check_shapes, differences, recorded_config, run_settings, trusted_config
 from lit_gen.commands.request import Request, default_name
 from lit_gen.commands.runs import RunFolder, run_folder_of
-from lit_gen.contracts import PointData
+from lit_gen.contracts import PointData, SupportsChannelData
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import read_checkpoint
 
@@ -42,6 +43,7 @@ _CALLBACKS: dict[str, type[Callback]] = {
     "samples": SampleGrid,
     "evaluation": Evaluation,
     "points": PointsView,
+    "stacked": StackedModes,
     "guard": DivergenceGuard,
     "throughput": Throughput,
     "progress": ProgressBar,
@@ -190,6 +192,8 @@ class Cli(LightningCLI):
         evaluation, checkpoint = self.config_init["evaluation"], self.config_init["checkpoint"]
         if checkpoint.monitor is None and isinstance(self.datamodule, PointData):
             checkpoint.monitor = PointsView.monitor
+        elif checkpoint.monitor is None and isinstance(self.datamodule, SupportsChannelData):
+            checkpoint.monitor = StackedModes.monitor
         elif checkpoint.monitor is None and "fid" in evaluation.metrics:
             checkpoint.monitor = f"fid[{evaluation.extractor.name}]"
         if self.command == "predict":
