@@ -24,7 +24,8 @@ class Points2D(ImageDataModule):
     unbounded.
 
     Arguments:
-        world: The distribution.
+        world: The distribution; a `Ring` by default. (The default is no `Ring` itself, whose width the command line's
+            parser would hand on to a `Gaussian` that is named in its place.)
         num_train: The number of training points.
         num_val: The number of validation points.
         num_test: The number of test points.
@@ -37,7 +38,7 @@ class Points2D(ImageDataModule):
 
     def __init__(
         self,
-        world: World = Ring(),  # noqa: B008 (a value without state)
+        world: World | None = None,
         num_train: int = 100_000,
         num_val: int = 10_000,
         num_test: int = 10_000,
@@ -47,10 +48,12 @@ class Points2D(ImageDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, on_device=on_device)
         self.save_hyperparameters(logger=False)
-        if isinstance(self.hparams.get("world"), World):  # made in Python: a checkpoint holds plain data only
+        if world is not None and isinstance(
+            self.hparams.get("world"), World
+        ):  # made in Python: a checkpoint holds plain data only
             described = {"class_path": f"{type(world).__module__}.{type(world).__name__}", "init_args": world.settings}
             self.hparams["world"] = described
-        self.world = world
+        self.world = Ring() if world is None else world
         self.sizes = dict(zip(SPLITS, (num_train, num_val, num_test), strict=True))
 
     @property

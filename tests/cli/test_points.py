@@ -65,6 +65,13 @@ def test_points_are_no_pictures(lit_gen, run) -> None:
     assert said.status == 2 and "lit-gen test" in said.err
 
 
+def test_a_world_has_its_own_defaults(lit_gen) -> None:
+    """The parser keeps arguments of the same name when it replaces a default object by one of another class."""
+    for world, std in (("Gaussian", "1.0"), ("Mixture1D", "0.5")):
+        said = lit_gen("fit", "--model", "GAN", "--data", "Points2D", "--data.world", world, "--print_config")
+        assert said.status == 0 and f"std: {std}" in said.out, said.err
+
+
 def test_an_unknown_world_gets_the_nearest_name(lit_gen) -> None:
     Path("world.yaml").write_text(WORLD)
     said = lit_gen("fit", "--config", "world.yaml", "--data.world", "Rings")
