@@ -9,10 +9,12 @@ __all__ = [
     "DivergenceGuard",
     "Diversity",
     "Evaluation",
+    "PointsView",
     "Preemption",
     "ProgressBar",
     "RunCheckpoints",
     "SampleGrid",
+    "StackedModes",
     "Throughput",
 ]
 
@@ -20,8 +22,10 @@ from lit_gen.callbacks.divergence_guard import DivergenceGuard
 from lit_gen.callbacks.diversity import Diversity
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.evaluation import Evaluation
+from lit_gen.callbacks.points import PointsView
 from lit_gen.callbacks.preemption import Preemption
 from lit_gen.callbacks.progress_bar import ProgressBar
 from lit_gen.callbacks.run_checkpoints import RunCheckpoints
 from lit_gen.callbacks.sample_grid import SampleGrid
+from lit_gen.callbacks.stacked_modes import StackedModes
 from lit_gen.callbacks.throughput import Throughput

@@ -14,7 +14,7 @@ from lit_gen.callbacks.ema import find_ema
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
-from lit_gen.contracts import ImageData, SupportsSample
+from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator
@@ -71,6 +71,9 @@ class Evaluation(Callback):
         data = getattr(trainer, "datamodule", None)
         if data is None:
             raise UserError("Evaluation needs a datamodule to compare samples with; give the trainer one")
+        if isinstance(data, PointData):  # no pictures; `PointsView` measures them
+            self._switch_off(trainer)
+            return
         reason = self._misfit(pl_module, data, split)
         if reason:
             rank_zero_warn(f"Evaluation is off, no {', '.join(self.metrics)} will be computed: {reason}")

@@ -30,7 +30,7 @@ class RunCheckpoints(Checkpoint):
     Arguments:
         every_n_train_steps: ``last.ckpt`` is written every so many steps, and when training ends.
         monitor: ``best.ckpt`` is written when this score was measured and is lower than ever; None takes the
-            evaluation's FID.
+            evaluation's FID, or the divergence of points from their world.
         save_best: Whether to write ``best.ckpt`` at all.
     """
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
-from lit_gen.contracts import SupportsSample
+from lit_gen.contracts import PointData, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
@@ -23,7 +23,8 @@ class SampleGrid(Callback):
 
     Samples come from averaged weights, if the trainer has an `EMA`, in evaluation mode; image i of a seed is the same
     whatever the batch size. TensorBoard gets the grids too, under ``samples``. A model with classes gets a column per
-    class, and as many full rows as `num_samples` fills. A model that cannot sample gets no grids.
+    class, and as many full rows as `num_samples` fills. A model that cannot sample gets no grids; nor do points, which
+    are no pictures.
 
     Arguments:
         every_n_steps: The steps between grids; beside these there is one of the last step. 0 leaves only that.
@@ -84,6 +85,8 @@ class SampleGrid(Callback):
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not isinstance(pl_module, SupportsSample) or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if isinstance(getattr(trainer, "datamodule", None), PointData):
             return
         step = self._last_step = trainer.global_step
         if not trainer.is_global_zero:

@@ -1,6 +1,6 @@
 """Images as callbacks draw them: from averaged weights, in evaluation mode, with noise of their own."""
 
-__all__ = ["draw", "inference"]
+__all__ = ["draw", "draw_floats", "inference"]
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -45,13 +45,19 @@ def draw(
     Raises:
         UserError: If the images hold NaN.
     """
-    # Networks with noise of their own (dropout at test, say) draw it from the global generator.
-    torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
-    image = model.sample(len(indices), label, generators(seed, indices), **settings)
     try:
-        return to_uint8(image)
+        return to_uint8(draw_floats(model, seed, indices, label, **settings))
     except ValueError as error:
         raise UserError(
             "the model's samples hold NaN: training has diverged; go on from the last good checkpoint with a smaller "
             "learning rate"
         ) from error
+
+
+def draw_floats(
+    model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
+) -> Tensor:
+    """Draws the same images as the model makes them, not yet rounded; see `draw`."""
+    # Networks with noise of their own (dropout at test, say) draw it from the global generator.
+    torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
+    return model.sample(len(indices), label, generators(seed, indices), **settings)

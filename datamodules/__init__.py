@@ -2,13 +2,16 @@
 
 Every datamodule keeps its images as uint8, splits them once by seed into ``train``, ``val`` and ``test``, and yields
 batches as dicts: ``image`` [B, C, H, W] (float32 in [−1, 1] once it is on the device), ``index`` [B] (the image's place
-in its split) and ``label`` [B] when there are labels.
+in its split) and ``label`` [B] when there are labels. Points of toy worlds are images of one pixel, and are float32
+without bounds throughout.
 """
 
-__all__ = ["CIFAR10", "Digits", "FashionMNIST", "ImageDataModule", "ImageFolder", "MNIST"]
+__all__ = ["CIFAR10", "Digits", "FashionMNIST", "ImageDataModule", "ImageFolder", "MNIST", "Points2D", "StackedMNIST"]
 
 from lit_gen.datamodules.cifar import CIFAR10
 from lit_gen.datamodules.digits import Digits
 from lit_gen.datamodules.image_data import ImageDataModule
 from lit_gen.datamodules.image_folder import ImageFolder
 from lit_gen.datamodules.mnist import MNIST, FashionMNIST
+from lit_gen.datamodules.points2d import Points2D
+from lit_gen.datamodules.stacked_mnist import StackedMNIST

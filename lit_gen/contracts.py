@@ -10,7 +10,10 @@ __all__ = [
     "GeneratorFactory",
     "Generators",
     "ImageData",
+    "PointData",
     "Shape",
+    "SupportsChannelData",
+    "SupportsDiscriminator",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsSample",
@@ -20,7 +23,7 @@ __all__ = [
 ]
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -109,6 +112,33 @@ class SupportsLogProb(Protocol):
 
     def log_prob(self, image: Tensor) -> Tensor:
         """Returns log p of images [B, C, H, W] in nats per image, shape [B]."""
+
+
+@runtime_checkable
+class SupportsDiscriminator(Protocol):
+    """A model with a network that tells real images from generated ones: images, labels or None → logits [B]."""
+
+    discriminator: Any
+
+
+@runtime_checkable
+class PointData(Protocol):
+    """Data whose images are points of a known distribution: a channel per coordinate, one pixel, no bounds.
+
+    They are no pictures: what draws or scores pictures leaves them alone.
+    """
+
+    world: Any
+    """The distribution, a `lit_gen.functional.worlds.World`."""
+
+
+@runtime_checkable
+class SupportsChannelData(Protocol):
+    """Data whose every channel is an image of other, labelled data."""
+
+    @property
+    def channel_data(self) -> "ImageData":
+        """The data that channels are images of."""
 
 
 class ImageData(Protocol):

@@ -28,6 +28,7 @@ _NESTED = (
     "pytorch_lightning.Callback",
     "pytorch_lightning.loggers.Logger",
     "lit_gen.functional.adversarial.AdversarialLoss",
+    "lit_gen.functional.worlds.World",
 )
 _MEANT = ("lit_gen.", "torch.optim.", "pytorch_lightning.callbacks.", "pytorch_lightning.loggers.")
 _LIBRARIES = ("torch", "torchvision", "torchmetrics", "torch_fidelity", "pytorch_lightning", "lightning_fabric")

@@ -23,6 +23,7 @@ from lit_gen.commands.checkpointed import (
 from lit_gen.commands.classes import import_all
 from lit_gen.commands.output import check_output
 from lit_gen.commands.recorded import trusted_config
+from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import Evaluator
@@ -55,6 +56,10 @@ def run(arguments: Sequence[str]) -> int:
     made = instantiate(parser, config)
     evaluator = Evaluator(**{name: made[name] for name in names})
     data = made.data
+    if isinstance(data, PointData):
+        raise UserError(
+            "points are no pictures, and have no such scores: 'lit-gen test' measures how they fit their world"
+        )
     if hasattr(data, "check"):
         data.check()
     data.prepare_data()

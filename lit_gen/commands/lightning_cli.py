@@ -18,10 +18,12 @@ from lit_gen.callbacks import (
     EMA,
     DivergenceGuard,
     Evaluation,
+    PointsView,
     Preemption,
     ProgressBar,
     RunCheckpoints,
     SampleGrid,
+    StackedModes,
     Throughput,
 )
 from lit_gen.commands.diagnosis import diagnose, user_error
@@ -32,6 +34,7 @@ from lit_gen.commands.recorded import check_shapes, differences, recorded_config
 from lit_gen.commands.request import Request, default_name
 from lit_gen.commands.runs import RunFolder, run_folder_of
 from lit_gen.commands.tensorboard_file import TensorBoardFile
+from lit_gen.contracts import PointData, SupportsChannelData
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import read_checkpoint
 from lit_gen.training.supervision import supervise
@@ -41,6 +44,8 @@ _CALLBACKS: dict[str, type[Callback]] = {
     "ema": EMA,
     "samples": SampleGrid,
     "evaluation": Evaluation,
+    "points": PointsView,
+    "stacked": StackedModes,
     "guard": DivergenceGuard,
     "throughput": Throughput,
     "progress": ProgressBar,
@@ -186,7 +191,11 @@ class Cli(LightningCLI):
             if (self.command == "fit" or key not in _ONLY_FIT) and callback not in given and not unwanted.get(key)
         }
         evaluation, checkpoint = self.config_init["evaluation"], self.config_init["checkpoint"]
-        if checkpoint.monitor is None and "fid" in evaluation.metrics:
+        if checkpoint.monitor is None and isinstance(self.datamodule, PointData):
+            checkpoint.monitor = PointsView.monitor
+        elif checkpoint.monitor is None and isinstance(self.datamodule, SupportsChannelData):
+            checkpoint.monitor = StackedModes.monitor
+        elif checkpoint.monitor is None and "fid" in evaluation.metrics:
             checkpoint.monitor = f"fid[{evaluation.extractor.name}]"
         if self.command == "predict":
             wanted["predictions"] = PredictionFolder(self.predictions, self.config_init["overwrite"])

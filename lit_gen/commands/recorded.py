@@ -101,7 +101,7 @@ def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> dict[str
         return {}
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-        sections = {key: dict(config[key]) for key in ("ema", "evaluation")}
+        sections = {key: dict(config[key]) for key in ("ema", "evaluation", "points", "stacked") if key in config}
         for section in sections.values():
             check_trusted(str(folder / "config.yaml"), "lit_gen.callbacks", section, trust)
     except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError):

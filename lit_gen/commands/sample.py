@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import numpy
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor
 
-from lit_gen.callbacks.sampling import draw
+from lit_gen.callbacks.sampling import draw, draw_floats
 from lit_gen.commands.checkpointed import checkpoint_parser, choose_device, load_sampler, parse, read_wanted
 from lit_gen.commands.output import check_output, numbered, replacing_folder
-from lit_gen.contracts import ImageData
+from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError, nearest
 from lit_gen.functional.atomic import replacing
 from lit_gen.functional.image_grid import image_grid
@@ -48,8 +48,10 @@ def run(arguments: Sequence[str]) -> int:
     model = load_sampler(checkpoint, options.weights, options.trust, device)
     settings = {} if options.truncation is None else {"truncation": options.truncation}
     for name in settings:
-        if name not in inspect.signature(model.sample).parameters:
+        if name not in inspect.signature(model.sample).parameters:  # type: ignore[arg-type]
             raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
+    if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):
+        return _write_points(model, options, output, settings)  # type: ignore[arg-type]
     num_classes = getattr(model, "num_classes", None)
     wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
@@ -63,6 +65,19 @@ def run(arguments: Sequence[str]) -> int:
     columns = len(wanted) if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples) else None
     write_images(batches(), output, label, columns)
     print(f"{options.num_samples} images: {output}")
+    return 0
+
+
+@torch.no_grad()
+def _write_points(model: SupportsSample, options: Namespace, output: Path, settings: Mapping[str, float]) -> int:
+    """Writes points as they are, float32 [N, D], which pictures cannot hold."""
+    if output.suffix != ".npz":
+        raise UserError(f"--output is {output}: this model draws points, which are no pictures; write them to a .npz")
+    parts = torch.arange(options.num_samples).split(options.batch_size)
+    points = torch.cat([draw_floats(model, options.seed, part.tolist(), **settings).flatten(1).cpu() for part in parts])
+    with replacing(output) as temporary, temporary.open("wb") as file:
+        numpy.savez_compressed(file, points=points.numpy())
+    print(f"{options.num_samples} points: {output}")
     return 0
 
 

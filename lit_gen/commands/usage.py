@@ -64,6 +64,7 @@ COMMANDS = {
             Option("--samples.every_n_steps", "N", "steps between two sample grids"),
             Option("--trainer.val_check_interval", "N", "steps between two validations, which scores belong to"),
             Option("--evaluation.num_samples", "N", "images drawn for a score"),
+            Option("--points.every_n_steps", "N", "steps between two pictures, where the data are points"),
             Option("--ema.half_life", "IMAGES", "half-life of the averaged weights, in images"),
             *_LOOKUP,
         ),
