@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_gen.callbacks.points_figure import Field, figure_of_points
 from lit_gen.callbacks.reporting import report
@@ -171,6 +171,7 @@ class PointsView(Callback):
         if not isinstance(pl_module, SupportsDiscriminator):
             return None
         centres = cell_centres(self._world.bounds, _FIELD_CELLS)
-        outputs = pl_module.discriminator(centres.float()[:, :, None, None].to(pl_module.device), None)
+        discriminator = cast(nn.Module, pl_module.discriminator)
+        outputs = discriminator(centres.float()[:, :, None, None].to(pl_module.device), None)
         logits = outputs if outputs.ndim == 1 else outputs[:, 0]
         return Field(centres, logits.double().cpu().sigmoid(), _FIELD_CELLS)

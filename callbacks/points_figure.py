@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lit_gen.callbacks.figures import new_figure
 from lit_gen.functional.kernel_density import log_kernel_density
 from lit_gen.functional.worlds import World
 
@@ -34,20 +35,16 @@ def figure_of_points(world: World, real: Tensor, generated: Tensor, field: Field
     D* = p/(p + q) is the optimum of the cross-entropy losses, with p the world's density and q the kernel density
     estimate of the generated points; it is drawn where p is known.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     flat = len(world.bounds) == 1
     optimum, said = (None, "") if field is None else _optimum(world, generated, field)
     panels = 1 + (field is not None) + (optimum is not None and not flat)
-    figure = Figure(figsize=(4.2 * panels, 4.0), dpi=90, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
+    figure, axes = new_figure(4.2 * panels, 4.0, panels)
     axes[0].set_title(title)
     if flat:
         _draw_line(axes, world, real, generated, field, optimum, said)
     else:
         _draw_plane(axes, world, real, generated, field, optimum, said)
+    canvas: Any = figure.canvas
     canvas.draw()
     pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8)
     width, height = canvas.get_width_height()

@@ -45,8 +45,9 @@ def draw(
     Raises:
         UserError: If the images hold NaN.
     """
+    image = draw_floats(model, seed, indices, label, **settings)
     try:
-        return to_uint8(draw_floats(model, seed, indices, label, **settings))
+        return to_uint8(image)
     except ValueError as error:
         raise UserError(
             "the model's samples hold NaN: training has diverged; go on from the last good checkpoint with a smaller "

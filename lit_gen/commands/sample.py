@@ -69,12 +69,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 @torch.no_grad()
-def _write_points(model: SupportsSample, options: Namespace, output: Path, settings: Mapping[str, float]) -> int:
+def _write_points(model: SupportsSample, options: Namespace, output: Path, settings: dict[str, float]) -> int:
     """Writes points as they are, float32 [N, D], which pictures cannot hold."""
     if output.suffix != ".npz":
         raise UserError(f"--output is {output}: this model draws points, which are no pictures; write them to a .npz")
     parts = torch.arange(options.num_samples).split(options.batch_size)
-    points = torch.cat([draw_floats(model, options.seed, part.tolist(), **settings).flatten(1).cpu() for part in parts])
+    points = torch.cat(
+        [draw_floats(model, options.seed, part.tolist(), None, **settings).flatten(1).cpu() for part in parts]
+    )
     with replacing(output) as temporary, temporary.open("wb") as file:
         numpy.savez_compressed(file, points=points.numpy())
     print(f"{options.num_samples} points: {output}")
