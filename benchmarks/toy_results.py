@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import yaml
 
 from lit_gen.__main__ import main as lit_gen
 from lit_gen.commands.shipped import shipped_names
@@ -91,6 +92,9 @@ def read(folder: Path) -> Outcome | None:
         return None
     with tables[0].open() as file:
         rows = [row for row in csv.DictReader(file) if row.get("points/kl")]
+    settings = yaml.safe_load(tables[0].with_name("config.yaml").read_text("utf-8"))
+    if not rows or int(rows[-1]["step"]) != settings["trainer"]["max_steps"]:  # interrupted
+        return None
     numbers = {name[7:]: float(value) for name, value in rows[-1].items() if name.startswith("points/") and value}
     return Outcome(numbers, int(rows[-1]["step"]))
 
