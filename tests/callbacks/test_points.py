@@ -99,7 +99,7 @@ def test_a_run_draws_measures_and_keeps_the_best(
     assert drawn == [f"step_0000000{step}.png" for step in (0, 2, 4)]
     picture = numpy.array(Image.open(tmp_path / "samples" / drawn[-1]))
     panels = {Ring: 3, Gaussian: 3, TwoMoons: 2, Mixture1D: 2}[type(world)]
-    assert picture.shape == (360, 378 * panels, 3) and picture.std() > 20
+    assert picture.shape == (400, 420 * panels, 3) and picture.std() > 20
     assert torch.isfinite(run.callback_metrics["points/kl"])
     assert (tmp_path / "best.ckpt").is_file() and (tmp_path / "last.ckpt").is_file()
     run.test(dense(world), datamodule=points(world), verbose=False)
