@@ -1,10 +1,10 @@
-"""Every shipped configuration runs as it is: some steps, a validation with scores, a grid, both checkpoints."""
+"""Every shipped configuration runs, with small networks: some steps, a validation with scores, a grid, checkpoints."""
 
 import csv
 import json
 import os
 import pickle
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from PIL import Image
 import lit_gen
 import lit_gen.configs
 from lit_gen.__main__ import main
+
+sys.path.insert(0, str(Path(__file__).parent / "models"))
+from methods import small_networks
 
 CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
 NAMES = [f"{path.parent.name}/{path.stem}" for path in CONFIGS]
@@ -31,9 +34,10 @@ SHORT = (
 _OWN_MEASURES = {"Points2D": "points/kl", "StackedMNIST": "stacked/kl"}
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with a little of everything, in the official formats."""
+    tmp_path = tmp_path_factory.mktemp("data")
     random = numpy.random.default_rng(0)
     for name in ("MNIST", "FashionMNIST"):
         raw = tmp_path / name / "raw"
@@ -50,27 +54,26 @@ def data(tmp_path: Path) -> Iterator[Path]:
         for i in range(40):
             pixels = random.integers(0, 256, (40, 56, 3), dtype=numpy.uint8)
             Image.fromarray(pixels).save(tmp_path / "images" / label / f"{i}.png")
-    yield tmp_path
-
-
-def cifar10(root: Path) -> None:
-    folder = root / "cifar-10-batches-py"
+    folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     labels = [i % 10 for i in range(10000)]
     content = {"data": numpy.zeros((10000, 3072), numpy.uint8), "labels": labels}
     for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
         (folder / name).write_bytes(pickle.dumps(content))
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_configuration_runs(name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "cifar10" in name:
-        cifar10(data)
     monkeypatch.setenv("LIT_GEN_DATA", str(data))
-    monkeypatch.setenv("LIT_GEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LIT_GEN_CACHE", str(data / "cache"))  # one classifier for all configurations of a data set
     monkeypatch.chdir(tmp_path)
-    assert main(["fit", "--config", name, *SHORT]) == 0
-    run = tmp_path / "runs" / name.split("/")[1] / "version_0"
+    (tmp_path / "images").symlink_to(data / "images")
+    model = yaml.safe_load(CONFIGS[NAMES.index(name)].read_text("utf-8"))["model"]
+    small = {"model": {**model, "init_args": {**model.get("init_args", {}), **small_networks(model)}}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small))
+    assert main(["fit", "--config", name, "--config", "small.yaml", *SHORT]) == 0
+    (run,) = (tmp_path / "runs").glob("*/version_0")
     for file in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
         assert (run / file).is_file(), os.listdir(run)
     assert list((run / "samples").glob("*.png"))

@@ -1,6 +1,6 @@
 """Every adversarial method with a configuration, shrunk to what trains in a moment; under torchrun, trains them all."""
 
-__all__ = ["METHODS", "SHAPES", "batches", "fit", "tiny"]
+__all__ = ["METHODS", "SHAPES", "batches", "fit", "small_networks", "tiny"]
 
 import inspect
 import os
@@ -48,26 +48,29 @@ METHODS = _read()
 SHAPES = {name: POINT if config["data"]["class_path"] == "Points2D" else IMAGE for name, config in METHODS.items()}
 
 
+def small_networks(model: dict[str, Any]) -> dict[str, Any]:
+    """Returns the networks of a configuration's model, as settings, made small."""
+    import_all()
+    networks = {}
+    for role, default in (("generator", "DCGANGenerator"), ("discriminator", "DCGANDiscriminator")):
+        given = model.get("init_args", {}).get(role, default)
+        given = {"class_path": given} if isinstance(given, str) else given
+        owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])
+        accepted = inspect.signature(owner.__init__).parameters
+        small = {key: value for key, value in SMALL.items() if key in accepted}
+        networks[role] = {"class_path": given["class_path"], "init_args": {**given.get("init_args", {}), **small}}
+    return networks
+
+
 def tiny(name: str) -> AdversarialModule:
     """Builds a method's model with small networks, always from the same weights."""
-    import_all()
-    init = dict(METHODS[name]["model"].get("init_args", {}))
-    for role, default in (("generator", "DCGANGenerator"), ("discriminator", "DCGANDiscriminator")):
-        spec = init.get(role, {"class_path": default})
-        spec = {"class_path": spec} if isinstance(spec, str) else spec
-        init[role] = {"class_path": spec["class_path"], "init_args": {**spec.get("init_args", {}), **_small(spec)}}
-    shape = list(SHAPES[name])
-    init |= {"image_shape": shape, "num_classes": NUM_CLASSES, "latent_dim": 6}
+    model = METHODS[name]["model"]
+    own = {"image_shape": list(SHAPES[name]), "num_classes": NUM_CLASSES, "latent_dim": 6}
+    init = {**model.get("init_args", {}), **small_networks(model), **own}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(pl.LightningModule, "it", fail_untyped=False, required=True)
-    spec = {"it": {"class_path": METHODS[name]["model"]["class_path"], "init_args": init}}
     torch.manual_seed(0)
-    return parser.instantiate(parser.parse_object(spec)).it
-
-
-def _small(spec: dict[str, Any]) -> dict[str, Any]:
-    owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == spec["class_path"].rpartition(".")[2])
-    return {key: value for key, value in SMALL.items() if key in inspect.signature(owner.__init__).parameters}
+    return parser.instantiate(parser.parse_object({"it": {"class_path": model["class_path"], "init_args": init}})).it
 
 
 def _subclasses(owner: type) -> Iterator[type]:
