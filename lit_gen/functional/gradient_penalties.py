@@ -6,31 +6,13 @@ With ∇l the gradient of the logit of one image, over all its channels and pixe
           \text{towards 0:}\ \frac{\gamma}{2} E[\|\nabla l(x)\|_2^2]
 """
 
-__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "input_gradient", "interpolate"]
-
-from collections.abc import Callable
+__all__ = ["DRAGAN", "R1", "R2", "GradientPenalty", "interpolate"]
 
 import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.functional.regularizer import Critique, DiscriminatorRegularizer
-
-
-def input_gradient(critic: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, label: Tensor | None) -> Tensor:
-    """Returns the gradient of each image's logit with respect to that image, ready to be differentiated again.
-
-    Arguments:
-        critic: Maps images and labels to logits [B].
-        x: Images, shape [B, C, H, W].
-        label: Labels, shape [B], or None.
-
-    Returns:
-        The gradients, shape [B, C·H·W].
-    """
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x, label).sum(), x, create_graph=True)
-    return gradient.flatten(1)
 
 
 def interpolate(a: Tensor, b: Tensor) -> Tensor:
@@ -67,7 +49,7 @@ class GradientPenalty(DiscriminatorRegularizer):
 
     def forward(self, critique: Critique) -> Tensor:
         x = interpolate(critique.real, critique.fake)
-        return self.weight * _distance_from_unit_norm(input_gradient(critique.critic, x, critique.label))
+        return self.weight * _distance_from_unit_norm(critique.gradient(x, critique.label))
 
 
 class DRAGAN(DiscriminatorRegularizer):
@@ -94,7 +76,7 @@ class DRAGAN(DiscriminatorRegularizer):
         real = critique.real
         deviation = real.std(correction=0) if real.numel() > 1 else real.new_zeros(())
         x = interpolate(real, real + self.spread * deviation * torch.rand_like(real))
-        return self.weight * _distance_from_unit_norm(input_gradient(critique.critic, x, critique.label))
+        return self.weight * _distance_from_unit_norm(critique.gradient(x, critique.label))
 
 
 class R1(DiscriminatorRegularizer):
@@ -109,13 +91,14 @@ class R1(DiscriminatorRegularizer):
         every: The penalty is computed in every n-th batch, n times as strong.
     """
 
+    needs_gradient = True
+
     def __init__(self, gamma: float = 10.0, every: int = 1) -> None:
         super().__init__(every)
         self.gamma = _positive("R1", gamma)
 
     def forward(self, critique: Critique) -> Tensor:
-        gradient = input_gradient(critique.critic, critique.real, critique.label)
-        return 0.5 * self.gamma * gradient.square().sum(1).mean()
+        return 0.5 * self.gamma * critique.real_gradient.square().sum(1).mean()
 
 
 class R2(DiscriminatorRegularizer):
@@ -130,13 +113,14 @@ class R2(DiscriminatorRegularizer):
         every: The penalty is computed in every n-th batch, n times as strong.
     """
 
+    needs_gradient = True
+
     def __init__(self, gamma: float = 10.0, every: int = 1) -> None:
         super().__init__(every)
         self.gamma = _positive("R2", gamma)
 
     def forward(self, critique: Critique) -> Tensor:
-        gradient = input_gradient(critique.critic, critique.fake, critique.fake_label)
-        return 0.5 * self.gamma * gradient.square().sum(1).mean()
+        return 0.5 * self.gamma * critique.fake_gradient.square().sum(1).mean()
 
 
 def _positive(name: str, strength: float) -> float:

@@ -12,15 +12,37 @@ References:
     | https://arxiv.org/abs/1912.04958
 """
 
-__all__ = ["Critique", "DiscriminatorRegularizer", "GeneratorRegularizer", "Regularizer", "WeightConstraint"]
+__all__ = [
+    "Critique",
+    "DiscriminatorRegularizer",
+    "GeneratorRegularizer",
+    "Regularizer",
+    "WeightConstraint",
+    "input_gradient",
+]
 
 import abc
 from collections.abc import Callable
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
+
+
+def input_gradient(logits: Tensor, x: Tensor) -> Tensor:
+    """Returns the gradient of each image's logit with respect to that image, ready to be differentiated again.
+
+    Arguments:
+        logits: The images' logits, shape [B].
+        x: The images that they come from, shape [B, C, H, W].
+
+    Returns:
+        The gradients, shape [B, C·H·W].
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.flatten(1)
 
 
 class Critique:
@@ -60,6 +82,25 @@ class Critique:
         """The logits of the generated images, shape [B]."""
         return self.critic(self.fake, self.fake_label) if self._fake_logits is None else self._fake_logits
 
+    def gradient(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """Returns the gradients [B, C·H·W] of the logits of any images [B, C, H, W] with respect to them."""
+        x = x.detach().requires_grad_()
+        return input_gradient(self.critic(x, label), x)
+
+    @cached_property
+    def real_gradient(self) -> Tensor:
+        """The gradients of the real images' logits, shape [B, C·H·W]; another pass unless their graph is there."""
+        if self._real_logits is not None and self.real.requires_grad:
+            return input_gradient(self._real_logits, self.real)
+        return self.gradient(self.real, self.label)
+
+    @cached_property
+    def fake_gradient(self) -> Tensor:
+        """The same of the generated images."""
+        if self._fake_logits is not None and self.fake.requires_grad:
+            return input_gradient(self._fake_logits, self.fake)
+        return self.gradient(self.fake, self.fake_label)
+
 
 class Regularizer(nn.Module):
     """What all regularizers share; derive from one of the three below.
@@ -76,7 +117,12 @@ class Regularizer(nn.Module):
 
 
 class DiscriminatorRegularizer(Regularizer, abc.ABC):
-    """A term of the discriminator's loss."""
+    """A term of the discriminator's loss.
+
+    One that takes `Critique.real_gradient` or `fake_gradient` says so by `needs_gradient`.
+    """
+
+    needs_gradient: bool = False
 
     @abc.abstractmethod
     def forward(self, critique: Critique) -> Tensor:

@@ -140,6 +140,10 @@ class GAN(AdversarialModule):
         z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
         with torch.no_grad():
             fake = self.fast("generator")(z, fake_y)
+        terms = self._terms(DiscriminatorRegularizer, False)
+        if any(term.needs_gradient for term in terms) and self._exact(x):
+            # Penalties on these images' gradients then share the pass that the loss takes anyway.
+            x, fake = x.detach().requires_grad_(), fake.requires_grad_()
         real_logits, real_outputs = self._judge(x, y)
         fake_logits, fake_outputs = self._judge(fake, fake_y)
         self.record({"logit/real": real_logits.mean(), "logit/fake": fake_logits.mean()})
@@ -151,7 +155,6 @@ class GAN(AdversarialModule):
             loss = loss + told
         if self.augmentation is not None:
             self.augmentation.observe(real_logits.detach().float())
-        terms = self._terms(DiscriminatorRegularizer, False)
         if terms:
             critique = self._critique(x, fake, y, fake_y, real_logits.float(), fake_logits.float())
             loss = loss + sum(self._recorded(term, partial(term, critique)) for term in terms)
@@ -218,11 +221,7 @@ class GAN(AdversarialModule):
         return (outputs, outputs[:, None][:, 1:]) if outputs.ndim == 1 else (outputs[:, 0], outputs[:, 1:])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records the discriminator's mean logit on held-out images, by its running statistics.
-
-        It is no match for ``logit/real``, which is of batches normalised by their own; its course over a run is what
-        tells, falling when the discriminator learns the training images by heart.
-        """
+        """Records the mean logit of held-out images, which falls when training images are learnt by heart."""
         x, y = self._real(batch)
         self.record_held_out({"logit/held_out": self._judge(x, y, self.discriminator)[0].mean()}, len(x))
 
@@ -285,6 +284,9 @@ class GAN(AdversarialModule):
         if truncation is not None and isinstance(self.generator, SupportsTruncation):
             return self.generator.truncated(z, label, truncation)
         return self.generator(z, label)
+
+    def _exact(self, x: Tensor) -> bool:
+        return x.dtype == torch.float32 and not (torch.is_autocast_enabled(x.device.type) or self.options.compile)
 
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         if self.num_classes is None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.functional.gradient_penalties import DRAGAN, R1, R2, GradientPenalty, input_gradient, interpolate
+from lit_gen.functional.gradient_penalties import DRAGAN, R1, R2, GradientPenalty, interpolate
 from lit_gen.functional.regularizer import Critique, DiscriminatorRegularizer
 from lit_gen.functional.weight_clipping import WeightClipping
 
@@ -98,11 +98,33 @@ def test_a_penalty_is_a_mean_of_norms_not_a_norm_of_means(penalty: Discriminator
 
 def test_one_image_does_not_leak_into_another() -> None:
     scale = torch.tensor([1.0, 1e6, 1.0, 1.0], dtype=torch.float64)
-    gradient = input_gradient(lambda x, label: scale * linear(x, label), real, None)
+    gradient = Critique(lambda x, label: scale * linear(x, label), real, fake).real_gradient
     for i in (0, 2, 3):
         torch.testing.assert_close(gradient[i], w.flatten())
-    others = input_gradient(lambda x, label: quadratic(x, label), torch.cat([real[:1], 1e6 * fake[:1]]), None)
+    others = Critique(quadratic, torch.cat([real[:1], 1e6 * fake[:1]]), fake).real_gradient
     torch.testing.assert_close(others[0], real[0].flatten())
+
+
+@pytest.mark.parametrize("penalty", [R1(), R2()], ids=named)
+def test_a_pass_that_the_loss_has_taken_is_shared(penalty: DiscriminatorRegularizer) -> None:
+    """The same number, the same gradient of the critic, and no further question to it."""
+    asked = 0
+    weight = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+
+    def critic(x: Tensor, label: Tensor | None) -> Tensor:
+        nonlocal asked
+        asked += 1
+        return weight * quadratic(x, label)
+
+    again = penalty(Critique(critic, real, fake, None, None, critic(real, None), critic(fake, None)))
+    assert asked == 3, "logits of images that no gradient reaches are no help"
+    a, b = real.clone().requires_grad_(), fake.clone().requires_grad_()
+    shared = penalty(Critique(critic, a, b, None, None, critic(a, None), critic(b, None)))
+    assert asked == 5
+    torch.testing.assert_close(shared, again)
+    gradients = [torch.autograd.grad(value, weight)[0] for value in (again, shared)]
+    torch.testing.assert_close(gradients[1], gradients[0])
+    assert gradients[0] != 0
 
 
 @pytest.mark.parametrize("penalty", PENALTIES, ids=named)
