@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.optim import Optimizer
 
 from lit_gen.training.adversarial import AdversarialModule
@@ -68,11 +69,21 @@ def test_a_resumed_run_is_the_run_that_never_stopped(name: str, tmp_path: Path) 
 
 
 @every_method
-def test_bf16(name: str, tmp_path: Path) -> None:
-    model, _ = methods.fit(name, tmp_path, 2, precision="bf16-mixed")
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision(name: str, precision: str, tmp_path: Path) -> None:
+    """Weights stay float32 and finite, and move; with fp16 by a real scaler, none of whose steps is skipped."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+    how = (
+        {"precision": precision} if precision == "bf16-mixed" else {"plugins": MixedPrecision(precision, "cpu", scaler)}
+    )
+    model, _ = methods.fit(name, tmp_path, 2, **how)
+    start = methods.tiny(name).state_dict()
     for key, value in model.state_dict().items():
-        assert value.dtype != torch.bfloat16, key
+        assert value.dtype not in (torch.bfloat16, torch.float16), key
         assert torch.isfinite(value).all(), key
+    for player in ("generator.", "discriminator."):
+        assert any(not torch.equal(v, start[k]) for k, v in model.state_dict().items() if k.startswith(player))
+    assert precision == "bf16-mixed" or scaler.get_scale() == 2.0**4
 
 
 @every_method
