@@ -86,6 +86,7 @@ def _draw_plane(
     for axis in axes:
         axis.set(xlim=world.bounds[0], ylim=world.bounds[1], aspect="equal")
         axis.tick_params(labelsize=7)
+        axis.grid(False)
 
 
 def _draw_map(axis: Any, values: Tensor, cells: int, extent: tuple[float, ...], colours: str, limits: Any) -> None:
