@@ -104,13 +104,14 @@ def write(runs: Path) -> None:
     lines = [
         "# Toy worlds: every loss",
         "",
-        "Written by `python benchmarks/toy_results.py`: each line is `lit-gen fit` of a shipped configuration for each",
-        "seed, with dense networks of three hidden layers of 128 units (256 in R3GAN's generator for the grid), batches",
-        "of 256, a learning rate that falls to a fiftieth, and averaged weights. The numbers are of 10,000 generated",
-        "points: modes that hold a tenth of their fair share or more, counted within 3σ; the share of points within 3σ",
-        "of a mode; KL(model ‖ truth) and Jensen–Shannon divergence in nats on 64 × 64 cells, which sampling keeps above",
-        "0 for the truth too (the first line). Mean ± standard deviation over seeds; the modes of each seed stand one by",
-        "one. The failures are the lecture: the losses of 2014 drop modes or lose them all, by the seed.",
+        "Written by `python benchmarks/toy_results.py`: each line is `lit-gen fit` of a shipped configuration for",
+        "each seed, with dense networks of three hidden layers of 128 units (256 in R3GAN's generator for the",
+        "grid), batches of 256, a learning rate that falls to a fiftieth, and averaged weights. The numbers are of",
+        "10,000 generated points: modes that hold a tenth of their fair share or more, counted within 3σ; the",
+        "share of points within 3σ of a mode; KL(model ‖ truth) and Jensen–Shannon divergence in nats on 64 × 64",
+        "cells, which sampling keeps above 0 for the truth too (the first line). Mean ± standard deviation over",
+        "seeds; the modes of each seed stand one by one. The failures are the lecture: the losses of 2014 drop",
+        "modes or lose them all, by the seed.",
     ]
     for world, count in WORLDS.items():
         rows = [row for method in METHODS if (row := _row(method, world, runs))]
