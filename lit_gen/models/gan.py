@@ -154,7 +154,9 @@ class GAN(AdversarialModule):
             self.record({"auxiliary/discriminator": told})
             loss = loss + told
         if self.augmentation is not None:
-            self.augmentation.observe(real_logits.detach().float())
+            # A relativistic loss leaves open where 0 lies: there a logit's sign says nothing, a difference's does.
+            sure = real_logits - fake_logits if self.loss.relativistic else real_logits
+            self.augmentation.observe(sure.detach().float())
         if terms:
             critique = self._critique(x, fake, y, fake_y, real_logits.float(), fake_logits.float())
             loss = loss + sum(self._recorded(term, partial(term, critique)) for term in terms)
@@ -165,12 +167,9 @@ class GAN(AdversarialModule):
         x, y = self._real(batch)
         z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
         logits, outputs = self._judge(self.fast("generator")(z, fake_y), fake_y)
-        if self.loss.relativistic:
-            with torch.no_grad():
-                real_logits, _ = self._judge(x, y)
-            loss = self.loss.generator(logits, real_logits)
-        else:
-            loss = self.loss.generator(logits)
+        with torch.no_grad():
+            compared = [self._judge(x, y)[0]] if self.loss.relativistic else []
+        loss = self.loss.generator(logits, *compared)
         if self.auxiliary is not None:
             told = self.auxiliary.fake_loss(outputs, fake_y, z[:, self.latent_dim :])
             self.record({"auxiliary/generator": told})
