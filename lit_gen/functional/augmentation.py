@@ -26,5 +26,6 @@ class Augmentation(nn.Module, abc.ABC):
         """Learns how the discriminator judged a batch of real images; called once in each of its updates.
 
         Arguments:
-            real_logits: The logits, shape [B], without gradient.
+            real_logits: The logits, shape [B], without gradient; under a relativistic loss less those of generated
+                images, one each.
         """

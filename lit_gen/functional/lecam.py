@@ -51,7 +51,9 @@ class LeCamRegularization(DiscriminatorRegularizer):
     @torch.no_grad()
     def _observe(self, real: Tensor, fake: Tensor) -> None:
         sums = sum_across_processes(torch.stack([real.sum(), fake.sum(), real.new_tensor(len(real))]))
+        # Half precision overflows now and then; the step is skipped, and the means must not keep what it saw.
+        finite = sums.isfinite().all()
         keep = torch.where(self.started, self.decay, 0.0)
         for mean, now in ((self.real_mean, sums[0] / sums[2]), (self.fake_mean, sums[1] / sums[2])):
-            mean.copy_(now + keep * (mean - now))
-        self.started.fill_(True)
+            mean.copy_(torch.where(finite, now + keep * (mean - now), mean))
+        self.started.logical_or_(finite)

@@ -45,12 +45,17 @@ class OrthogonalRegularization(GeneratorRegularizer):
         self.weight = weight
 
     def forward(self, generator: nn.Module, z: Tensor, label: Tensor | None) -> Tensor:
+        layers = [part for part in generator.modules() if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
+        if not layers:
+            raise UserError(
+                "OrthogonalRegularization needs a generator with layers nn.Conv2d, nn.ConvTranspose2d or nn.Linear; "
+                f"{type(generator).__name__} has none"
+            )
         total = z.new_zeros((), dtype=torch.float32)
-        for layer in generator.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                w = _own_weight(layer)
-                filters = w.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else w
-                total = total + filter_overlap(filters.flatten(1))
+        for layer in layers:
+            w = _own_weight(layer)
+            filters = w.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else w
+            total = total + filter_overlap(filters.flatten(1))
         return self.weight * total
 
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class PrecisionRecall(OrderedRows, GenerativeMetric):
     """Creates a metric for the share of generated images that look real, and of real ones that could be generated.
 
-    Both depend on the numbers of images: precision falls and recall rises with more generated ones
+    Both depend on the numbers of images, precision on that of the real ones and recall on that of the generated ones,
+    whose balls these are: only values of equal numbers can be compared
     (`lit_gen.functional.manifold.precision_recall`).
 
     References:

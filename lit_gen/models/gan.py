@@ -55,8 +55,7 @@ class GAN(AdversarialModule):
         auxiliary: What the discriminator predicts beside its verdict.
         latent_dim: The size of the latent; an `auxiliary` may append codes to it.
         conditional: Whether the class label is known to both networks.
-        label_sampling: The labels of generated images: ``empirical`` takes those of the batch of real ones, ``uniform``
-            draws each class equally often.
+        label_sampling: The labels of generated images: ``empirical``, those of the batch's real ones, or ``uniform``.
         n_critic: The discriminator's steps (each on a batch of its own) per generator step.
         generator_optimizer: Makes the generator's optimizer.
         discriminator_optimizer: Makes the discriminator's optimizer.
@@ -90,10 +89,11 @@ class GAN(AdversarialModule):
         super().__init__(options)
         if conditional and not num_classes:
             raise UserError("model.conditional is true, but the data have no labels")
-        if n_critic < 1:
-            raise UserError(f"model.n_critic is {n_critic}, and must be at least 1")
-        if latent_dim < 1:
-            raise UserError(f"model.latent_dim is {latent_dim}, and must be at least 1")
+        if label_sampling not in ("empirical", "uniform"):
+            raise UserError(f"model.label_sampling is '{label_sampling}'; it can be 'empirical' or 'uniform'")
+        for name, value in (("n_critic", n_critic), ("latent_dim", latent_dim)):
+            if value < 1:
+                raise UserError(f"model.{name} is {value}, and must be at least 1")
         if auxiliary is not None and auxiliary.needs_label and not conditional:
             raise UserError(f"{type(auxiliary).__name__} needs labels: set model.conditional to true")
         self.image_shape: Shape = (image_shape[0], image_shape[1], image_shape[2])
@@ -119,6 +119,12 @@ class GAN(AdversarialModule):
         outputs = 1 + self.auxiliary.num_outputs(self.num_classes)
         return discriminator(image_shape=self.image_shape, num_classes=told, num_outputs=outputs)  # type: ignore[call-arg]
 
+    def setup(self, stage: str) -> None:
+        # Penalties take float32, and so do samples drawn outside of training steps; neither suits other weights.
+        if stage == "fit" and self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
+            raise UserError(f"trainer.precision is {self.trainer.precision}; it can be 32-true, bf16-mixed or 16-mixed")
+        super().setup(stage)
+
     @property
     def players(self) -> Mapping[str, Player]:
         return self._players
@@ -141,7 +147,8 @@ class GAN(AdversarialModule):
         with torch.no_grad():
             fake = self.fast("generator")(z, fake_y)
         terms = self._terms(DiscriminatorRegularizer, False)
-        if any(term.needs_gradient for term in terms) and self._exact(x):
+        exact = x.dtype == torch.float32 and not (torch.is_autocast_enabled(x.device.type) or self.options.compile)
+        if exact and any(term.needs_gradient for term in terms):
             # Penalties on these images' gradients then share the pass that the loss takes anyway.
             x, fake = x.detach().requires_grad_(), fake.requires_grad_()
         real_logits, real_outputs = self._judge(x, y)
@@ -154,7 +161,9 @@ class GAN(AdversarialModule):
             self.record({"auxiliary/discriminator": told})
             loss = loss + told
         if self.augmentation is not None:
-            self.augmentation.observe(real_logits.detach().float())
+            # A relativistic loss leaves open where 0 lies: there a logit's sign says nothing, a difference's does.
+            sure = real_logits - fake_logits if self.loss.relativistic else real_logits
+            self.augmentation.observe(sure.detach().float())
         if terms:
             critique = self._critique(x, fake, y, fake_y, real_logits.float(), fake_logits.float())
             loss = loss + sum(self._recorded(term, partial(term, critique)) for term in terms)
@@ -165,12 +174,9 @@ class GAN(AdversarialModule):
         x, y = self._real(batch)
         z, fake_y = self.latents(len(x)), self._fake_labels(y, len(x))
         logits, outputs = self._judge(self.fast("generator")(z, fake_y), fake_y)
-        if self.loss.relativistic:
-            with torch.no_grad():
-                real_logits, _ = self._judge(x, y)
-            loss = self.loss.generator(logits, real_logits)
-        else:
-            loss = self.loss.generator(logits)
+        with torch.no_grad():
+            compared = [self._judge(x, y)[0]] if self.loss.relativistic else []
+        loss = self.loss.generator(logits, *compared)
         if self.auxiliary is not None:
             told = self.auxiliary.fake_loss(outputs, fake_y, z[:, self.latent_dim :])
             self.record({"auxiliary/generator": told})
@@ -263,9 +269,7 @@ class GAN(AdversarialModule):
         """Draws latents, with an auxiliary's codes at their end, shape [num, D]; see `sample`."""
         draw = randn if truncation is None else partial(truncated_randn, limit=truncation)
         z = draw((num, self.latent_dim), generator=generator, device=self.device)
-        if self.auxiliary is None:
-            return z
-        return torch.cat([z, self.auxiliary.codes(num, generator, self.device)], dim=1)
+        return z if self.auxiliary is None else torch.cat([z, self.auxiliary.codes(num, generator, self.device)], dim=1)
 
     def generate(self, z: Tensor, label: Tensor | None = None, truncation: float | None = None) -> Tensor:
         """Maps latents [B, D] and labels [B] to images in [−1, 1], shape [B, C, H, W].
@@ -285,14 +289,9 @@ class GAN(AdversarialModule):
             return self.generator.truncated(z, label, truncation)
         return self.generator(z, label)
 
-    def _exact(self, x: Tensor) -> bool:
-        return x.dtype == torch.float32 and not (torch.is_autocast_enabled(x.device.type) or self.options.compile)
-
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        if self.num_classes is None:
-            return self.require(batch, "image")[0], None
-        x, y = self.require(batch, "image", "label")
-        return x, y
+        x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
+        return x, y[0] if y else None
 
     def _fake_labels(self, y: Tensor | None, num: int) -> Tensor | None:
         if y is None or self.label_sampling == "empirical":

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm as spectrally_normalised
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
+from lit_gen.nn.spectral_norm import normalise_spectra
 
 Activation: TypeAlias = Literal["relu", "leaky_relu", "tanh", "elu", "silu"]
 
@@ -141,9 +141,7 @@ class DenseDiscriminator(nn.Module):
         self.scale = scale
         self.layers = _dense(math.prod(image_shape) + (num_classes or 0), width, depth, num_outputs, activation, scale)
         if spectral_norm:
-            for layer in self.layers:
-                if isinstance(layer, nn.Linear):
-                    spectrally_normalised(layer)
+            normalise_spectra(self)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images to logits, positive where they look real.

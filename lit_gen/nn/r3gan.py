@@ -13,7 +13,7 @@ from torch.nn.functional import leaky_relu
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
 from lit_gen.nn.resampling import downsample, upsample
-from lit_gen.nn.sizes import halvings
+from lit_gen.nn.sizes import doubled_widths, halvings
 
 _SLOPE = 0.2
 
@@ -93,7 +93,7 @@ class R3GANGenerator(nn.Module):
         _check(features, max_features, blocks, expansion, group_size)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.sizes = halvings(image_shape)[::-1]
-        widths = [min(features * 2**i, max_features) for i in range(len(self.sizes))][::-1]
+        widths = doubled_widths(features, max_features, len(self.sizes))[::-1]
         self.embedding = None if num_classes is None else nn.Embedding(num_classes, latent_dim)
         self.weigh = _initialise(nn.Linear(latent_dim * (1 if num_classes is None else 2), widths[0], bias=False), 1.0)
         self.basis = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
@@ -166,7 +166,7 @@ class R3GANDiscriminator(nn.Module):
             raise UserError(f"embedding_dim is {embedding_dim}, and must be at least 1")
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
         sizes = halvings(image_shape)
-        widths = [min(features * 2**i, max_features) for i in range(len(sizes))]
+        widths = doubled_widths(features, max_features, len(sizes))
         self.from_image = _initialise(nn.Conv2d(image_shape[0], widths[0], 1, bias=False), 1.0)
         self.stages = _stages(widths, blocks, expansion, group_size)
         self.change = _changes(widths)

@@ -99,6 +99,8 @@ class ResidualEncoder(nn.Module):
         super().__init__()
         if final_blocks < 1:
             raise UserError(f"final_blocks is {final_blocks}, and must be at least 1")
+        if pooling not in ("sum", "mean"):
+            raise UserError(f"pooling is '{pooling}'; it can be 'sum' or 'mean'")
         sizes = halvings(image_shape, coarsest)[1:]
         halved = len(sizes)
         widths = doubled_widths(features, max_features, halved + 1)

@@ -1,6 +1,6 @@
 """Sizes and widths of networks that halve or double their maps stage by stage, for images of any size."""
 
-__all__ = ["check_widths", "doubled_widths", "halvings", "nearest_maps"]
+__all__ = ["doubled_widths", "halvings", "nearest_maps"]
 
 import math
 from collections.abc import Sequence
@@ -27,15 +27,10 @@ def halvings(image_shape: Shape, coarsest: int = 4) -> list[tuple[int, int]]:
     return sizes
 
 
-def check_widths(features: int, max_features: int) -> None:
-    """Raises an error unless both are at least 1."""
-    if features < 1 or max_features < 1:
-        raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
-
-
 def doubled_widths(features: int, max_features: int, num: int) -> list[int]:
     """Lists the channels of `num` maps, from the finest to the coarsest: twice as many each, up to `max_features`."""
-    check_widths(features, max_features)
+    if features < 1 or max_features < 1:
+        raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
     return [min(features * 2**i, max_features) for i in range(num)]
 
 

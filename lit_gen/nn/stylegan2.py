@@ -13,7 +13,7 @@ from lit_gen.functional.across_processes import mean_across_processes
 from lit_gen.nn.mapping import MappingNetwork
 from lit_gen.nn.modulated import StyledLayer, ToImage
 from lit_gen.nn.resampling import upsample
-from lit_gen.nn.sizes import halvings
+from lit_gen.nn.sizes import doubled_widths, halvings
 
 
 class SynthesisNetwork(nn.Module):
@@ -31,10 +31,8 @@ class SynthesisNetwork(nn.Module):
 
     def __init__(self, image_shape: Shape, style_dim: int, features: int, max_features: int) -> None:
         super().__init__()
-        if features < 1 or max_features < 1:
-            raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
         self.sizes = halvings(image_shape)[::-1]
-        widths = [min(features * 2**i, max_features) for i in range(len(self.sizes))][::-1]
+        widths = doubled_widths(features, max_features, len(self.sizes))[::-1]
         self.start = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
         self.first = StyledLayer(widths[0], widths[0], style_dim, self.sizes[0])
         self.up, self.same = nn.ModuleList(), nn.ModuleList()

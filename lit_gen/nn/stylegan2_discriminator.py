@@ -13,7 +13,7 @@ from lit_gen.errors import UserError
 from lit_gen.nn.equalized import EqualizedConv2d, EqualizedLinear, activate
 from lit_gen.nn.mapping import MappingNetwork
 from lit_gen.nn.resampling import downsample
-from lit_gen.nn.sizes import halvings
+from lit_gen.nn.sizes import doubled_widths, halvings
 
 
 class MinibatchDeviation(nn.Module):
@@ -99,11 +99,9 @@ class StyleGAN2Discriminator(nn.Module):
         mapping_layers: int = 8,
     ) -> None:
         super().__init__()
-        if features < 1 or max_features < 1:
-            raise UserError(f"features is {features} and max_features {max_features}; both must be at least 1")
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
         sizes = halvings(image_shape)
-        widths = [min(features * 2**i, max_features) for i in range(len(sizes))]
+        widths = doubled_widths(features, max_features, len(sizes))
         last = widths[-1]
         self.from_image = EqualizedConv2d(image_shape[0], widths[0], 1)
         self.blocks = nn.Sequential(*(_Block(a, b) for a, b in itertools.pairwise(widths)))

@@ -13,6 +13,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -94,13 +95,18 @@ class AdversarialModule(GenerativeModule, abc.ABC):
     def fast(self, network: str) -> nn.Module:
         """Returns a network as losses should call it: compiled, if the options say so.
 
-        Not for what is differentiated twice, such as gradient penalties: compiled networks cannot be.
+        Not for what is differentiated twice, such as gradient penalties: compiled networks cannot be. One with spectral
+        norm stays as it is.
         """
+        plain: nn.Module = getattr(self, network)
         if not self.options.compile:
-            return getattr(self, network)  # type: ignore[no-any-return]
+            return plain
         if network not in self._compiled:
+            # Torch's compiler keeps for the backward pass, uncopied, what the next forward pass's power iteration
+            # overwrites; and a discriminator has two passes before each backward one.
+            fixed = any(isinstance(part, _SpectralNorm) for part in plain.modules())
             # Kept out of the module's own attributes, or its parameters would stand twice in the state dict.
-            self._compiled[network] = torch.compile(getattr(self, network))  # type: ignore[assignment]
+            self._compiled[network] = plain if fixed else torch.compile(plain)  # type: ignore[assignment]
         return self._compiled[network]
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:

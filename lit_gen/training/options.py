@@ -20,7 +20,7 @@ class TrainingOptions:
         clip_norm: The largest norm of a player's gradient, over all its parameters; longer ones are scaled down, after
             fp16 gradients are unscaled. None for no limit.
         compile: Whether networks run compiled by `torch.compile`; penalties, which differentiate twice, use the eager
-            network. The first steps take longer.
+            network, and one with spectral norm is not compiled at all. The first steps take longer.
         channels_last: Whether networks of images hold their weights in the memory format that tensor cores prefer.
         matmul_precision: How exact float32 matrix products and convolutions are on CUDA: ``highest`` is IEEE float32,
             ``high`` and ``medium`` use TF32. It holds for the whole process.

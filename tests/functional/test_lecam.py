@@ -35,6 +35,17 @@ def test_running_means_and_value_over_several_batches() -> None:
         torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.parametrize("step", [0, 1])
+def test_an_overflow_leaves_no_trace(step: int) -> None:
+    """In fp16 a logit may overflow once; the scaler skips that step, and the next one is as if it had not been."""
+    term, other = LeCamRegularization(decay=0.9), LeCamRegularization(decay=0.9)
+    for i in range(3):
+        if i == step:
+            real, fake = logits(9)
+            assert not torch.isfinite(term(critique(real.index_fill(0, torch.tensor([2]), torch.inf), fake)))
+        torch.testing.assert_close(term(critique(*logits(i))), other(critique(*logits(i))))
+
+
 def test_anchors_are_constants() -> None:
     term = LeCamRegularization(weight=1.0)
     term(critique(*logits(0)))

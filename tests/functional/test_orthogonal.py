@@ -7,6 +7,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from lit_gen.errors import UserError
 from lit_gen.functional.orthogonal import OrthogonalRegularization, filter_overlap
+from lit_gen.nn.stylegan2 import StyleGAN2Generator
 
 Z = torch.zeros(2, 3)
 
@@ -62,6 +63,13 @@ def test_descent_makes_filters_orthogonal() -> None:
         optimizer.step()
     gram = (layer.weight @ layer.weight.T).detach()
     assert (gram - torch.diag(gram.diagonal())).abs().max() < 1e-3 * gram.diagonal().min()
+
+
+def test_a_generator_that_it_would_not_touch_is_refused() -> None:
+    """StyleGAN2's layers are none of torch's: the penalty would be 0 all along."""
+    generator = StyleGAN2Generator((1, 8, 8), 3, features=2, max_features=2, style_dim=2, mapping_layers=1)
+    with pytest.raises(UserError, match="StyleGAN2Generator has none"):
+        OrthogonalRegularization()(generator, Z, None)
 
 
 def test_a_senseless_weight_is_refused() -> None:

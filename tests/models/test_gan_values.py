@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import lit_gen
 from lit_gen.__main__ import main
 from lit_gen.functional.ada import AdaptiveAugmentation
-from lit_gen.functional.adversarial import HingeLoss
+from lit_gen.functional.adversarial import HingeLoss, RelativisticPairingLoss
 from lit_gen.functional.consistency import ConsistencyRegularization
 from lit_gen.functional.diffaugment import DiffAugment
 from lit_gen.functional.gradient_penalties import R1
@@ -175,3 +175,23 @@ def test_augmentation_acts_in_training_only() -> None:
     model.eval()._judge(x, None, model.discriminator)
     assert not torch.equal(seen[0], x)
     assert torch.equal(seen[1], x)
+
+
+@pytest.mark.parametrize("offset", [-100.0, 100.0])
+def test_under_a_relativistic_loss_augmentation_adapts_to_differences(offset: float) -> None:
+    """Such a loss is the same whatever is added to all logits; so must be what is taken for overfitting."""
+    torch.manual_seed(0)
+    model = GAN(
+        SHAPE,
+        generator=partial(DCGANGenerator, features=4),
+        discriminator=TinyDiscriminator,
+        loss=RelativisticPairingLoss(),
+        augmentation=AdaptiveAugmentation(interval=100),
+        latent_dim=3,
+    )
+    with torch.no_grad():
+        model.discriminator.layer.bias.fill_(offset)
+    torch.manual_seed(1)
+    model.discriminator_loss(next(iter(Batches())))
+    assert model.augmentation.images == 6
+    assert model.augmentation.signs.abs() < 6, "an untrained discriminator is sure of no image"

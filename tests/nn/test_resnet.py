@@ -228,7 +228,8 @@ def test_gradient_penalties_reach_the_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"features": 0}, {"max_features": 0}, {"final_blocks": 0}, {"coarsest": 0}, {"norm": "batch"}]
+    "wrong",
+    [{"features": 0}, {"max_features": 0}, {"final_blocks": 0}, {"coarsest": 0}, {"norm": "batch"}, {"pooling": "max"}],
 )
 def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):

@@ -196,6 +196,18 @@ def test_a_missing_key_is_named_with_what_there_is(tmp_path: Path) -> None:
         trainer(tmp_path).fit(small_gan(conditional=True), batches)
 
 
+@pytest.mark.parametrize("wrong", [{"n_critic": 0}, {"latent_dim": 0}, {"label_sampling": "equal"}], ids=str)
+def test_senseless_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"model.{next(iter(wrong))}"):
+        small_gan(**wrong)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_weights_of_other_than_single_precision_are_refused(tmp_path: Path, precision: str) -> None:
+    with pytest.raises(UserError, match=f"precision is {precision}; it can be 32-true, bf16-mixed or 16-mixed"):
+        trainer(tmp_path, precision=precision).fit(small_gan(), Batches())
+
+
 def test_a_player_without_parameters_is_refused(tmp_path: Path) -> None:
     class Constant(nn.Module):
         def __init__(self, image_shape: tuple[int, int, int], num_classes: int | None = None) -> None:
