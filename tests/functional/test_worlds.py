@@ -119,6 +119,8 @@ def test_the_checkerboard_is_empty_beside_its_squares() -> None:
         (lambda: Ring(0), "num_modes is 0"),
         (lambda: Ring(std=0.0), "Ring's std is 0.0"),
         (lambda: Grid(side=0), "side is 0"),
+        (lambda: Gaussian(()), "give 1 or 2 numbers"),
+        (lambda: Gaussian((1.0, 2.0, 3.0)), "give 1 or 2 numbers"),
         (lambda: Mixture1D((1.0, 2.0), weights=(1.0,)), "weights"),
         (lambda: Checkerboard(3), "even number"),
         (lambda: TwoMoons(-1.0), "noise is -1.0"),
