@@ -14,7 +14,7 @@ from torch import Tensor
 from lit_gen.callbacks.figures import save_figure, show_strips
 from lit_gen.commands.checkpointed import parse, read_wanted
 from lit_gen.commands.diagnose.latents import LatentModel
-from lit_gen.commands.diagnose.options import at_least, diagnosis_parser, output_folder, write_table
+from lit_gen.commands.diagnose.options import at_least, check_pictures, diagnosis_parser, output_folder, write_table
 from lit_gen.contracts import SupportsStyles
 from lit_gen.errors import UserError
 from lit_gen.functional.latent_layers import latent_weights
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     at_least(0, options, "image", "extent")
     folder = output_folder(options)
     model = LatentModel.load(read_wanted(options.ckpt_path, options.runs), options)
+    check_pictures(model.module)
     start, weights, images = _space(model, options.image)
     if options.num_directions > start.shape[1]:
         raise UserError(f"--num_directions is {options.num_directions}, but the latent has {start.shape[1]} numbers")
