@@ -83,6 +83,8 @@ class GaussianMixture(World):
 
     def sample(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         modes = self.modes.float()
+        if not num:  # which multinomial refuses
+            return modes[:0]
         index = torch.multinomial(self.shares, num, replacement=True, generator=generator)
         return modes[index] + self.std * torch.randn(num, modes.shape[1], generator=generator)
 

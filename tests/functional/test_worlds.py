@@ -84,6 +84,7 @@ def test_a_world_is_its_arguments_and_its_points_its_seed(world: World) -> None:
     assert torch.equal(world.sample(10, seeded(3)), again.sample(10, seeded(3)))
     assert not torch.equal(world.sample(10, seeded(3)), world.sample(10, seeded(4)))
     assert world.sample(10).dtype == torch.float32
+    assert world.sample(0).shape == (0, len(world.bounds)) and world.sample(0).dtype == torch.float32
     low, high = torch.tensor(world.bounds).T
     points = world.sample(20_000, seeded())
     assert ((points > low) & (points < high)).all(1).float().mean() > 0.999
