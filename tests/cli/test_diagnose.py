@@ -139,7 +139,7 @@ def test_arithmetic_averages_the_classes_that_the_classifier_sees(diagnose, monk
     assert "only 1 of 10 samples are of class '1'" in few.err
 
 
-def test_data_without_labels_have_no_classes_to_add(diagnose, tmp_path):
+def test_data_without_labels_have_no_classes_to_add(diagnose, conditional, tmp_path):
     for i in range(40):
         folder = tmp_path / "pictures"
         folder.mkdir(exist_ok=True)
@@ -158,6 +158,8 @@ def test_data_without_labels_have_no_classes_to_add(diagnose, tmp_path):
     )
     said = diagnose("arithmetic", "--classes", 1, 2, 3, *data, status=2)
     assert "have no labels" in said.err and said.err.count("\n") == 1
+    said = diagnose("vanishing", "--steps", 1, *data, "--data.channels", 1, checkpoint=conditional, status=2)
+    assert "is conditional, but the images of pictures have no labels" in said.err and said.err.count("\n") == 1
 
 
 def test_gradients_are_measured_of_each_checkpoint(diagnose, trained):
