@@ -11,11 +11,14 @@ import torch
 from jsonargparse import Namespace
 from PIL import Image
 
-from lit_gen.commands.diagnose import latents, neighbours
+from lit_gen.commands.diagnose import directions, latents, neighbours
 from lit_gen.commands.diagnose.latents import LatentModel
 from lit_gen.commands.diagnose.usage import KINDS
 from lit_gen.datamodules import Digits
+from lit_gen.functional.information import MutualInformation
 from lit_gen.functional.quantize import from_uint8
+from lit_gen.models import GAN
+from lit_gen.nn.dcgan import DCGANGenerator
 from lit_gen.training.loading import read_checkpoint
 
 VALUES = {
@@ -108,8 +111,16 @@ def test_directions_are_those_of_the_first_layer(diagnose, trained):
         assert abs(float(n @ wanted)) == pytest.approx(1, abs=1e-3)
 
 
+def test_directions_of_a_categorical_code_are_those_of_its_weights():
+    """Most of its numbers are 0 in every latent, and none is taken for another."""
+    auxiliary = MutualInformation(categorical=(10,), continuous=2)
+    generator = partial(DCGANGenerator, features=4)
+    module = GAN((1, 8, 8), None, generator, auxiliary=auxiliary, latent_dim=5).eval()
+    _, (weight,), _ = directions._space(LatentModel(module, 0), 0)
+    assert torch.allclose(weight, module.generator.layers[0].weight.flatten(1).T, atol=1e-6)
+
+
 def test_directions_of_a_generator_with_styles_are_those_of_its_styles(diagnose, monkeypatch):
-    from lit_gen.models import GAN
     from lit_gen.nn.stylegan2 import StyleGAN2Generator
 
     make = partial(StyleGAN2Generator, features=4, max_features=8, style_dim=6, mapping_layers=2)

@@ -78,7 +78,7 @@ def _space(model: LatentModel, index: int) -> tuple[Tensor, Sequence[Tensor], Ca
 
     The space is that of the styles, where the generator has some, else that of the latents.
     """
-    points, module = model.latents(range(index, index + 4)), model.module
+    points, module = model.latents([index]), model.module
     images: Callable[[Tensor], Tensor] = model.images
     networks = (getattr(module, name) for name in getattr(module, "averaged_networks", ()))
     styled = next((network for network in networks if isinstance(network, SupportsStyles)), None)
@@ -87,12 +87,14 @@ def _space(model: LatentModel, index: int) -> tuple[Tensor, Sequence[Tensor], Ca
         with torch.no_grad():
             points = styled.styles(points, label)
         images = partial(_from_styles, styled)
-    weights = latent_weights(module, images, points)
+    # Not with points of the model's own, in which numbers may be equal: a categorical code is nearly all zeros.
+    probe = torch.randn(4, points.shape[1], generator=torch.Generator().manual_seed(0)).to(points)
+    weights = latent_weights(module, images, probe)
     if not weights:
         raise UserError(
             f"{type(module).__name__} has no affine layer that takes the latent as it is: directions cannot be found"
         )
-    return points[:1], weights, images
+    return points, weights, images
 
 
 @torch.no_grad()
