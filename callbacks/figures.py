@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.functional.image_grid import image_grid
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DPI = 100
+_MOST_PIXELS = 1 << 16  # per side, all that matplotlib can draw
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -28,7 +30,14 @@ _STYLE: Any = {
 
 
 def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1) -> "tuple[Figure, list[Any]]":
-    """Returns a figure of a size in inches and its axes side by side; it belongs to no window and no global state."""
+    """Returns a figure of a size in inches and its axes side by side; it belongs to no window and no global state.
+
+    Raises:
+        UserError: If it is larger than can be drawn.
+    """
+    if max(width, height) * _DPI >= _MOST_PIXELS:
+        size = f"{width * _DPI:.0f}×{height * _DPI:.0f}"
+        raise UserError(f"a figure of {size} pixels cannot be drawn; ask for fewer rows or columns")
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

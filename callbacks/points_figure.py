@@ -100,8 +100,10 @@ def _draw_line(
 ) -> None:
     (low, high), bins = world.bounds[0], 80
     for points, colour, name in ((real, _REAL, "real"), (generated, _GENERATED, "generated")):
-        shown = points[:, 0].nan_to_num(0.0).numpy()
-        axes[0].hist(shown, bins=bins, range=(low, high), density=True, alpha=0.5, color=colour, label=name)
+        # Densities of all points, those outside and those that are NaN included: hist's own are of what it shows.
+        shown = points[points[:, 0].isfinite(), 0].numpy()
+        weights = [bins / (len(points) * (high - low))] * len(shown)
+        axes[0].hist(shown, bins=bins, range=(low, high), weights=weights, alpha=0.5, color=colour, label=name)
     if field is not None:
         place = field.centres[:, 0].numpy()
         axes[1].plot(place, field.verdict.numpy(), color="tab:blue", label="D(x) = sigmoid(logit)")
@@ -111,4 +113,4 @@ def _draw_line(
         axes[1].set_ylim(-0.05, 1.05)
     for axis in axes:
         axis.set_xlim(low, high)
-        axis.legend(loc="upper right", fontsize=8)
+        axis.legend(loc="best", fontsize=8)

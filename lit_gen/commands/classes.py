@@ -12,6 +12,14 @@ _BASES = {
     "data": ("pytorch_lightning.LightningDataModule",),
     "extractor": ("lit_gen.metrics.extractors.extractor.Extractor",),
 }
+_ARGUMENTS = {
+    "loss": ("lit_gen.functional.adversarial.AdversarialLoss",),
+    "regularizers": ("lit_gen.functional.regularizer.Regularizer",),
+    "augmentation": ("lit_gen.functional.augmentation.Augmentation",),
+    "auxiliary": ("lit_gen.functional.auxiliary.Auxiliary",),
+    "world": ("lit_gen.functional.worlds.World",),
+    "extractor": _BASES["extractor"],
+}
 _PACKAGES = (
     "lit_gen.models",
     "lit_gen.nn",
@@ -50,14 +58,14 @@ def class_names(keys: Sequence[str]) -> list[str]:
     Arguments:
         keys: The key's parts, such as ``("model", "generator")``.
     """
-    bases = _BASES.get(keys[0], _NESTED) if len(keys) == 1 else _NESTED
+    bases = _BASES.get(keys[0], _NESTED) if len(keys) == 1 else _ARGUMENTS.get(keys[-1], _NESTED)
     names = set()
     for base in bases:
         todo = [resolve_class(base)]
         while todo:
             owner = todo.pop()
             todo += owner.__subclasses__() if owner is not None else []
-            if owner is not None and _is_usable(owner):
+            if owner is not None and owner is not resolve_class(base) and _is_usable(owner):
                 names.add(owner.__name__)
     return sorted(names)
 

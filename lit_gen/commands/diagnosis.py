@@ -26,8 +26,17 @@ _PATH = re.compile(r"Expected a (?:dot import path string|path but): ?(\S+)|Expe
 _NO_MODULE = re.compile(r"(?:No module named|has no attribute|Import path|Problem importing) ?'?([\w.]+)'?")
 _SUBCLASS = re.compile(r"Import path ([\w.]+) does not correspond to a subclass of ([\w.]+)")
 _TYPE = re.compile(r"Expected an? (?:<class '([\w.]+)'>|(List|list|dict|path|.+?))(?:\. Got value: (.*))?$")
+_FACTORY = re.compile(r"- (\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
 _REQUIRED = re.compile(r'Key "([^"]+)" is required|Parameter "([^"]+)" is required')
-_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
+_LIST = "collections.abc.Sequence"
+_WORDS = {
+    _LIST: "a list",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "NoneType": "null",
+}
 
 
 class _Leaf(NamedTuple):
@@ -73,6 +82,8 @@ def diagnose(message: str, parser: ArgumentParser, configs: Sequence[tuple[str, 
     for path in re.findall(r"class_path '([\w.]+)'", message):
         if complaint := _import_failure(path):
             return UserError(f"{path} cannot be used: importing its module fails with {complaint}")
+    if match := _FACTORY.search(message):
+        return UserError(f"{match[1]} cannot be used in the place where it is named: it takes no '{match[2]}'")
     leaves = list(_leaves(message))
     if not leaves:
         return UserError(" ".join(message.split()))
@@ -138,6 +149,10 @@ def _say(
     leaf: _Leaf, leaves: Sequence[_Leaf], given: str | None, configs: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> str:
     key, where = ".".join(leaf.keys), _where(leaf.keys, configs)
+    if leaf.text == "unknown" and leaf.keys[-1] == "class_path":
+        return (
+            f"{'.'.join(leaf.keys[:-1])}: beside class_path stands init_args, and a class's arguments under it{where}"
+        )
     if leaf.text == "unknown":
         owner = (leaf.owner or "").rpartition(".")[2]
         names = _arguments(leaf.owner)
@@ -149,7 +164,13 @@ def _say(
         package, dot, _ = value.partition(".")
         if dot and importlib.util.find_spec(package) is None:
             return f"{key} is '{value}'{where}, but there is no package '{package}' here"
-        return f"{key} names no class '{value}'{where}{nearest(value.rpartition('.')[2], class_names(leaf.keys))}"
+        names = class_names(leaf.keys)
+        if value in class_names([""]):  # of the kinds that are nested
+            if value in names and any(one.text == _LIST and one.keys == leaf.keys for one in leaves):
+                return f"{key} is {value}, and must be a list: [{value}]{where}"
+            right = f"; there are {', '.join(names)}" if value not in names else ""
+            return f"{key} is {value}, which is of another kind{where}{right}"
+        return f"{key} names no class '{value}'{where}{nearest(value.rpartition('.')[2], names)}"
     if leaf.text == "subclass":
         return f"{key} is {leaf.value}, which is of another kind{where}"
     if leaf.text == "required":

@@ -50,10 +50,10 @@ def run(arguments: Sequence[str]) -> int:
     for name in settings:
         if name not in inspect.signature(model.sample).parameters:  # type: ignore[arg-type]
             raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
-    if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):
-        return _write_points(model, options, output, settings)  # type: ignore[arg-type]
     num_classes = getattr(model, "num_classes", None)
     wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
+    if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):
+        return _write_points(model, options, output, settings)  # type: ignore[arg-type]
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
 
     @torch.no_grad()

@@ -83,6 +83,8 @@ class GaussianMixture(World):
 
     def sample(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         modes = self.modes.float()
+        if not num:  # which multinomial refuses
+            return modes[:0]
         index = torch.multinomial(self.shares, num, replacement=True, generator=generator)
         return modes[index] + self.std * torch.randn(num, modes.shape[1], generator=generator)
 
@@ -107,11 +109,15 @@ class Gaussian(GaussianMixture):
     """Creates one Gaussian bump.
 
     Arguments:
-        mean: Its mean, a number per coordinate.
+        mean: Its mean, a number per coordinate, of which there are one or two.
         std: Its standard deviation in every direction.
     """
 
     def __init__(self, mean: Sequence[float] = (5.0, 5.0), std: float = 1.0) -> None:
+        if len(mean) not in (1, 2):
+            raise UserError(
+                f"Gaussian's mean is {list(mean)}; worlds lie on a line or in the plane: give 1 or 2 numbers"
+            )
         self.mean, self.std = tuple(mean), _positive("Gaussian", "std", std)
 
     @property

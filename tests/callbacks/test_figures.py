@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from lit_gen.callbacks.figures import new_figure, save_figure, show_strips
+from lit_gen.errors import UserError
 
 
 def test_a_figure_is_written_whole_and_pyplot_stays_out(tmp_path):
@@ -29,3 +30,9 @@ def test_strips_of_any_channels(tmp_path, channels):
     # A tick stands in the middle of its image.
     assert axes.get_xticks()[1] == 2 + 14 + 12 / 2 - 0.5
     save_figure(figure, tmp_path / "x.png")
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused():
+    images = torch.zeros(1, 1300, 1, 1, 1, dtype=torch.uint8)
+    with pytest.raises(UserError, match="ask for fewer rows or columns"):
+        show_strips(images, [""], [""] * 1300)

@@ -14,7 +14,8 @@ from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 
 from lit_gen.callbacks import EMA, Evaluation, PointsView, RunCheckpoints, SampleGrid
-from lit_gen.callbacks.points_figure import Field, _optimum, figure_of_points
+from lit_gen.callbacks.figures import new_figure
+from lit_gen.callbacks.points_figure import Field, _draw_line, _optimum, figure_of_points
 from lit_gen.datamodules import Points2D
 from lit_gen.errors import UserError
 from lit_gen.functional.curved_worlds import TwoMoons
@@ -120,6 +121,17 @@ def test_points_that_are_nan_are_bad_points_and_no_error() -> None:
     assert values["modes"] == values["high_quality"] == 0 and values["kl"] > 10
     field = Field(cell_centres(Ring().bounds, 10), torch.zeros(100), 10)
     assert figure_of_points(Ring(), Ring().sample(10), torch.full((10, 2), math.nan), field, "").shape[0] == 3
+
+
+def test_points_outside_a_line_are_missing_from_its_histogram() -> None:
+    """Half the points lie outside, a quarter are NaN: a quarter is left to see, and none of it stands at 0."""
+    world = Mixture1D()
+    generated = torch.cat([torch.full((50, 1), 99.0), torch.full((25, 1), math.nan), torch.full((25, 1), 4.0)])
+    _, axes = new_figure()
+    _draw_line(axes, world, world.sample(100), generated, None, None, "")
+    bars = [bar for bar in axes[0].containers[1] if bar.get_height()]
+    assert sum(bar.get_height() * bar.get_width() for bar in bars) == pytest.approx(0.25)
+    assert all(abs(bar.get_x() - 4.0) < 0.5 for bar in bars)
 
 
 def test_where_the_model_is_right_the_optimum_is_a_half() -> None:

@@ -11,11 +11,14 @@ import torch
 from jsonargparse import Namespace
 from PIL import Image
 
-from lit_gen.commands.diagnose import latents, neighbours
+from lit_gen.commands.diagnose import directions, latents, neighbours
 from lit_gen.commands.diagnose.latents import LatentModel
 from lit_gen.commands.diagnose.usage import KINDS
 from lit_gen.datamodules import Digits
+from lit_gen.functional.information import MutualInformation
 from lit_gen.functional.quantize import from_uint8
+from lit_gen.models import GAN
+from lit_gen.nn.dcgan import DCGANGenerator
 from lit_gen.training.loading import read_checkpoint
 
 VALUES = {
@@ -108,8 +111,16 @@ def test_directions_are_those_of_the_first_layer(diagnose, trained):
         assert abs(float(n @ wanted)) == pytest.approx(1, abs=1e-3)
 
 
+def test_directions_of_a_categorical_code_are_those_of_its_weights():
+    """Most of its numbers are 0 in every latent, and none is taken for another."""
+    auxiliary = MutualInformation(categorical=(10,), continuous=2)
+    generator = partial(DCGANGenerator, features=4)
+    module = GAN((1, 8, 8), None, generator, auxiliary=auxiliary, latent_dim=5).eval()
+    _, (weight,), _ = directions._space(LatentModel(module, 0), 0)
+    assert torch.allclose(weight, module.generator.layers[0].weight.flatten(1).T, atol=1e-6)
+
+
 def test_directions_of_a_generator_with_styles_are_those_of_its_styles(diagnose, monkeypatch):
-    from lit_gen.models import GAN
     from lit_gen.nn.stylegan2 import StyleGAN2Generator
 
     make = partial(StyleGAN2Generator, features=4, max_features=8, style_dim=6, mapping_layers=2)
@@ -139,7 +150,7 @@ def test_arithmetic_averages_the_classes_that_the_classifier_sees(diagnose, monk
     assert "only 1 of 10 samples are of class '1'" in few.err
 
 
-def test_data_without_labels_have_no_classes_to_add(diagnose, tmp_path):
+def test_data_without_labels_have_no_classes_to_add(diagnose, conditional, tmp_path):
     for i in range(40):
         folder = tmp_path / "pictures"
         folder.mkdir(exist_ok=True)
@@ -158,6 +169,8 @@ def test_data_without_labels_have_no_classes_to_add(diagnose, tmp_path):
     )
     said = diagnose("arithmetic", "--classes", 1, 2, 3, *data, status=2)
     assert "have no labels" in said.err and said.err.count("\n") == 1
+    said = diagnose("vanishing", "--steps", 1, *data, "--data.channels", 1, checkpoint=conditional, status=2)
+    assert "is conditional, but the images of pictures have no labels" in said.err and said.err.count("\n") == 1
 
 
 def test_gradients_are_measured_of_each_checkpoint(diagnose, trained):

@@ -61,8 +61,14 @@ def test_points_are_no_pictures(lit_gen, run) -> None:
         said = lit_gen("sample", "--ckpt_path", run, "--output", output)
         assert said.status == 2 and "write them to a .npz" in said.err
         assert not Path(output).exists()
+    said = lit_gen("sample", "--ckpt_path", run, "--label", 3, "--output", "labelled.npz")
+    assert said.status == 2 and "is unconditional" in said.err and not Path("labelled.npz").exists()
     said = lit_gen("evaluate", "--ckpt_path", run)
     assert said.status == 2 and "lit-gen test" in said.err
+    for kind in ("interpolate", "traverse", "directions", "neighbours"):
+        said = lit_gen("diagnose", kind, "--ckpt_path", run, "--output", kind)
+        assert said.status == 2 and "points, which are no pictures" in said.err, said.err
+        assert not Path(kind).exists()
 
 
 def test_a_world_has_its_own_defaults(lit_gen) -> None:

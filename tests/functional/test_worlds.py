@@ -84,6 +84,7 @@ def test_a_world_is_its_arguments_and_its_points_its_seed(world: World) -> None:
     assert torch.equal(world.sample(10, seeded(3)), again.sample(10, seeded(3)))
     assert not torch.equal(world.sample(10, seeded(3)), world.sample(10, seeded(4)))
     assert world.sample(10).dtype == torch.float32
+    assert world.sample(0).shape == (0, len(world.bounds)) and world.sample(0).dtype == torch.float32
     low, high = torch.tensor(world.bounds).T
     points = world.sample(20_000, seeded())
     assert ((points > low) & (points < high)).all(1).float().mean() > 0.999
@@ -119,6 +120,8 @@ def test_the_checkerboard_is_empty_beside_its_squares() -> None:
         (lambda: Ring(0), "num_modes is 0"),
         (lambda: Ring(std=0.0), "Ring's std is 0.0"),
         (lambda: Grid(side=0), "side is 0"),
+        (lambda: Gaussian(()), "give 1 or 2 numbers"),
+        (lambda: Gaussian((1.0, 2.0, 3.0)), "give 1 or 2 numbers"),
         (lambda: Mixture1D((1.0, 2.0), weights=(1.0,)), "weights"),
         (lambda: Checkerboard(3), "even number"),
         (lambda: TwoMoons(-1.0), "noise is -1.0"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from lit_gen.callbacks.figures import save_figure, show_strips
 from lit_gen.commands.checkpointed import parse, read_wanted
 from lit_gen.commands.diagnose.latents import LatentModel
-from lit_gen.commands.diagnose.options import at_least, diagnosis_parser, output_folder, write_table
+from lit_gen.commands.diagnose.options import at_least, check_pictures, diagnosis_parser, output_folder, write_table
 from lit_gen.contracts import SupportsStyles
 from lit_gen.errors import UserError
 from lit_gen.functional.latent_layers import latent_weights
@@ -40,6 +40,7 @@ def run(arguments: Sequence[str]) -> int:
     at_least(0, options, "image", "extent")
     folder = output_folder(options)
     model = LatentModel.load(read_wanted(options.ckpt_path, options.runs), options)
+    check_pictures(model.module)
     start, weights, images = _space(model, options.image)
     if options.num_directions > start.shape[1]:
         raise UserError(f"--num_directions is {options.num_directions}, but the latent has {start.shape[1]} numbers")
@@ -77,7 +78,7 @@ def _space(model: LatentModel, index: int) -> tuple[Tensor, Sequence[Tensor], Ca
 
     The space is that of the styles, where the generator has some, else that of the latents.
     """
-    points, module = model.latents(range(index, index + 4)), model.module
+    points, module = model.latents([index]), model.module
     images: Callable[[Tensor], Tensor] = model.images
     networks = (getattr(module, name) for name in getattr(module, "averaged_networks", ()))
     styled = next((network for network in networks if isinstance(network, SupportsStyles)), None)
@@ -86,12 +87,14 @@ def _space(model: LatentModel, index: int) -> tuple[Tensor, Sequence[Tensor], Ca
         with torch.no_grad():
             points = styled.styles(points, label)
         images = partial(_from_styles, styled)
-    weights = latent_weights(module, images, points)
+    # Not with points of the model's own, in which numbers may be equal: a categorical code is nearly all zeros.
+    probe = torch.randn(4, points.shape[1], generator=torch.Generator().manual_seed(0)).to(points)
+    weights = latent_weights(module, images, probe)
     if not weights:
         raise UserError(
             f"{type(module).__name__} has no affine layer that takes the latent as it is: directions cannot be found"
         )
-    return points[:1], weights, images
+    return points, weights, images
 
 
 @torch.no_grad()

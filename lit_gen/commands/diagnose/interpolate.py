@@ -16,7 +16,7 @@ from torch import Tensor
 from lit_gen.callbacks.figures import save_figure, show_strips
 from lit_gen.commands.checkpointed import parse, read_wanted
 from lit_gen.commands.diagnose.latents import LatentModel
-from lit_gen.commands.diagnose.options import at_least, diagnosis_parser, output_folder, write_table
+from lit_gen.commands.diagnose.options import at_least, check_pictures, diagnosis_parser, output_folder, write_table
 from lit_gen.errors import UserError
 from lit_gen.functional.gif import write_gif
 from lit_gen.functional.interpolation import lerp, slerp
@@ -43,6 +43,7 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError("--images names the samples to go through by their numbers: two or more, from 0 up")
     folder = output_folder(options)
     model = LatentModel.load(read_wanted(options.ckpt_path, options.runs), options)
+    check_pictures(model.module)
     ends = model.latents(options.images)
 
     t = torch.linspace(0, 1, options.columns, device=ends.device)

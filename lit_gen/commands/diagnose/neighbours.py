@@ -19,6 +19,7 @@ from lit_gen.callbacks.sampling import draw
 from lit_gen.commands.checkpointed import choose_device, load_sampler
 from lit_gen.commands.diagnose.options import (
     at_least,
+    check_pictures,
     check_shape,
     diagnosis_parser,
     open_data,
@@ -62,6 +63,7 @@ def run(arguments: Sequence[str]) -> int:
     _check_splits(data, options)
     model = load_sampler(checkpoint, options.weights, options.trust, device)
     check_shape(model, data)
+    check_pictures(model)
     made.extractor.prepare(data, device)
     through = FeaturePass(made.extractor, device, "float32", options.batch_size)
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 __all__ = [
     "at_least",
+    "check_pictures",
     "check_shape",
     "diagnosis_parser",
     "open_data",
@@ -113,6 +114,19 @@ def check_shape(model: nn.Module, data: ImageData) -> None:
         raise UserError(
             f"the images of {data.name} are of shape {tuple(data.image_shape)}, but the model draws {drawn}: compare "
             "it with data of its own shape"
+        )
+
+
+def check_pictures(model: nn.Module) -> None:
+    """Looks whether a model draws pictures, and not points of a toy world, which are images of one pixel.
+
+    Raises:
+        UserError: If it draws points.
+    """
+    if tuple(getattr(model, "image_shape", ()))[1:] == (1, 1):
+        raise UserError(
+            "the model draws points, which are no pictures: this diagnosis shows pictures; those of points are in the "
+            "run's samples/, and 'lit-gen test' measures how they fit their world"
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from lit_gen.callbacks.figures import save_figure, show_strips
 from lit_gen.commands.checkpointed import parse, read_wanted
 from lit_gen.commands.diagnose.latents import LatentModel
-from lit_gen.commands.diagnose.options import at_least, diagnosis_parser, output_folder, write_table
+from lit_gen.commands.diagnose.options import at_least, check_pictures, diagnosis_parser, output_folder, write_table
 from lit_gen.errors import UserError
 
 _SHOWN = 8
@@ -36,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     at_least(0, options, "image")
     folder = output_folder(options)
     model = LatentModel.load(read_wanted(options.ckpt_path, options.runs), options)
+    check_pictures(model.module)
     start = model.latents([options.image])
     size = start.shape[1]
     dims = options.dims or list(range(min(_SHOWN, size)))

@@ -78,6 +78,11 @@ def run(arguments: Sequence[str]) -> int:
 def _measure(checkpoint: Mapping[str, Any], options: Namespace, data: LightningDataModule) -> Iterator[Measurement]:
     model = LatentModel.load(checkpoint, options)
     check_shape(model.module, data)  # type: ignore[arg-type]
+    if model.label is not None and data.num_classes is None:  # type: ignore[attr-defined]
+        raise UserError(
+            f"the model of '{checkpoint['path']}' is conditional, but the images of {data.name} have no labels: give "  # type: ignore[attr-defined]
+            "it data that have some by --data"
+        )
     torch.manual_seed(derive_seed(options.seed, "vanishing"))
     fresh = build_model(checkpoint, options.trust)
     if not isinstance(fresh, AdversarialModule) or _PLAYER not in fresh.players:
