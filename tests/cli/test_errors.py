@@ -55,7 +55,7 @@ CASES = [
     ([*GAN, "--model.augmentation", "DiffAugment", "--model.augmentation.policy", "colour"], "must be a list"),
     ([*GAN, "--model.loss", "MinimaxLos"], "did you mean 'MinimaxLoss'?"),
     ([*GAN, "--evaluation.extractor", "Clasifier"], "did you mean 'Classifier'?"),
-    ([*GAN, "--model.loss", "R1"], "model.loss is R1, which is of another kind; there are HingeLoss, "),
+    ([*GAN, "--model.loss", "R1"], "model.loss is R1, which is of another kind; there are "),
     (
         [*GAN, "--model.regularizers+=NonSaturatingLoss"],
         "model.regularizers is NonSaturatingLoss, which is of another kind; there are ConsistencyRegularization, ",
