@@ -33,7 +33,7 @@ setup(
         "rich>=13.9",
         "numpy>=1.26",
         "pillow>=10.3",
-        "matplotlib>=3.9",
+        "matplotlib>=3.10",
         "pyyaml>=6.0",
         "typing_extensions>=4.12",
         "scikit-learn>=1.5",

@@ -14,7 +14,6 @@ import argparse
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +68,12 @@ def train(name: str, steps: int, runs: Path) -> None:
     runs.mkdir(parents=True, exist_ok=True)
     file = runs / f"{name}.yaml"
     file.write_text(yaml.safe_dump(narrowed(name, steps), sort_keys=False))
-    start = time.perf_counter()
     done(lit_gen(["fit", "--config", str(file), "--runs", str(runs), "--ckpt_path", "last"]))
-    minutes = (time.perf_counter() - start) / 60
     scores = folder / "scores.json"
     scores.unlink(missing_ok=True)
     arguments = ("--ckpt_path", str(folder), "--metrics", METRICS, "--num_samples", str(SAMPLES))
     done(lit_gen(["evaluate", *arguments, "--output", str(scores)]))
-    result = {**json.loads(scores.read_text()), "minutes": minutes, "steps": steps}
+    result = {**json.loads(scores.read_text()), "steps": steps}
     scores.write_text(json.dumps(result, indent=2) + "\n")
 
 
@@ -89,10 +86,10 @@ def table(runs: Path) -> str:
     """Returns the scores of all runs as Markdown, the best FID first."""
     rows = [(path.parent.parent.name, json.loads(path.read_text())) for path in runs.glob("*/version_0/scores.json")]
     rows.sort(key=lambda row: row[1]["metrics"]["fid"])
-    lines = [f"| method | {' | '.join(COLUMNS)} | minutes |", "| --- |" + " ---: |" * (len(COLUMNS) + 1)]
+    lines = [f"| method | {' | '.join(COLUMNS)} |", "| --- |" + " ---: |" * len(COLUMNS)]
     for name, found in rows:
         cells = [f"{found['metrics'][key]:.3g}" for key in COLUMNS.values()]
-        lines.append(f"| {name} | {' | '.join(cells)} | {found['minutes']:.0f} |")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
