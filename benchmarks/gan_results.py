@@ -28,6 +28,8 @@ DATA, BATCH, SAMPLES, METRICS = "fashion_mnist", 64, 5000, "fid,kid,is,pr"
 # What makes the networks small enough for a CPU; `None` stands for networks that are not named here.
 SIZES: dict[str | None, dict[str, int]] = {
     None: {"features": 32},
+    "DenseGenerator": {},
+    "DenseDiscriminator": {},
     "ResNetGenerator": {"features": 16},
     "ResNetDiscriminator": {"features": 16},
     "BigGANGenerator": {"features": 16},
@@ -37,17 +39,28 @@ SIZES: dict[str | None, dict[str, int]] = {
     "StyleGAN2Generator": {"features": 16, "max_features": 64, "style_dim": 64, "mapping_layers": 4},
     "StyleGAN2Discriminator": {"features": 16, "max_features": 64},
 }
+# Methods whose own configuration is for other data, with that configuration.
+BORROWED = {
+    "vanilla": "vanilla_mnist",
+    "infogan": "infogan_mnist",
+    "sagan": "sagan_cifar10",
+    "diffaugment": "diffaugment_digits",
+    "ada": "ada_digits",
+    "lecam": "lecam_digits",
+}
 COLUMNS = {"FID": "fid", "KID": "kid_mean", "IS": "is_mean", "precision": "precision", "recall": "recall"}
 
 
 def names() -> list[str]:
-    """Lists the methods that have a configuration for the data."""
-    return [path.stem.removesuffix(f"_{DATA}") for path in sorted(CONFIGS.glob(f"*_{DATA}.yaml"))]
+    """Lists the methods: those that have a configuration for the data, and those that lend one from other data."""
+    return sorted([path.stem.removesuffix(f"_{DATA}") for path in CONFIGS.glob(f"*_{DATA}.yaml")] + list(BORROWED))
 
 
 def narrowed(name: str, steps: int) -> dict[str, Any]:
     """Returns a method's configuration with small networks, for the common budget."""
-    config = yaml.safe_load((CONFIGS / f"{name}_{DATA}.yaml").read_text("utf-8"))
+    config = yaml.safe_load((CONFIGS / f"{BORROWED.get(name, f'{name}_{DATA}')}.yaml").read_text("utf-8"))
+    if name in BORROWED:
+        config["data"] = {"class_path": "FashionMNIST"}
     settings = config["model"].setdefault("init_args", {})
     for role in ("generator", "discriminator"):
         network = settings.setdefault(role, f"DCGAN{role.capitalize()}")
