@@ -3,6 +3,7 @@
 __all__ = ["class_labels", "run"]
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -62,7 +63,10 @@ def run(arguments: Sequence[str]) -> int:
             chosen = None if label is None else label[part].to(device)
             yield draw(model, options.seed, part.tolist(), chosen, **settings).cpu()  # type: ignore[arg-type]
 
-    columns = len(wanted) if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples) else None
+    columns = None
+    if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples):
+        # A column holds one class; of few classes each gets several, for about a square.
+        columns = len(wanted) * max(1, round(math.sqrt(options.num_samples) / len(wanted)))
     write_images(batches(), output, label, columns)
     print(f"{options.num_samples} images: {output}")
     return 0

@@ -59,6 +59,16 @@ def test_classes_are_taken_in_turn(lit_gen, conditional):
         assert message in said.err
 
 
+@pytest.mark.parametrize(("wanted", "num", "columns"), [((3, 5), 16, 4), ((0, 1, 2), 9, 3), ((1,), 9, 3)])
+def test_few_classes_make_a_square_too(lit_gen, conditional, wanted, num, columns):
+    """Every column is of one class, and two classes are no tower of 2 × 8."""
+    said = lit_gen("sample", "--ckpt_path", conditional, "--num_samples", num, "--output", "z.png", "--label", *wanted)
+    assert said.status == 0, said.err
+    with Image.open("z.png") as grid:
+        width, height = grid.size
+    assert width == height == columns * (8 + 2) + 2
+
+
 def test_a_full_folder_is_left_alone(lit_gen, trained):
     Path("folder").mkdir()
     Path("folder/mine.png").touch()
