@@ -180,7 +180,10 @@ def test_extractors_are_in_no_state_dict(squares: Callable[..., ImageData]) -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"metrics": ["fid", "kidd"]}, "no metric 'kidd' among fid, is, kid, pr; did you mean 'kid'"),
+        (
+            {"metrics": ["fid", "kidd"]},
+            "no metric 'kidd' among fid, is, kid, pr, kid_rbf, dc, cmmd; did you mean 'kid'",
+        ),
         ({"metrics": []}, "fid, is, kid"),
         ({"num_samples": 1}, "num_samples is 1, but must be at least 2"),
         ({"num_samples": 9}, "is_splits=10"),
