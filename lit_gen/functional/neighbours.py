@@ -31,7 +31,10 @@ def nearest(points: Tensor, chunks: Iterable[Tensor], num: int) -> tuple[Tensor,
         # By a matrix product, which is many times as fast, but does not give 0 for a copy: the few that come out
         # nearest, a little more than are asked for, are then measured by their differences.
         rough, candidates = squared_distances(points, chunk).topk(min(num + _MARGIN, len(chunk)), largest=False)
-        rows, columns = (rough <= squared[:, -1:] + rounding(points, chunk)).nonzero(as_tuple=True)
+        error, farthest = rounding(points, chunk), squared[:, -1:]
+        if rough.shape[1] >= num:
+            farthest = torch.minimum(farthest, rough[:, num - 1 : num] + error)
+        rows, columns = (rough <= farthest + error).nonzero(as_tuple=True)
         here = torch.full_like(rough, torch.inf)
         if len(rows):
             here[rows, columns] = paired_distances(points, chunk, rows, candidates[rows, columns])

@@ -165,3 +165,6 @@ def test_rows_in_order_are_not_copied() -> None:
     metric = FeatureRows()
     metric.update(Features(REAL))
     assert metric.ordered().data_ptr() == REAL.data_ptr()
+    metric.reset()
+    metric.update(Features(REAL[:3]), torch.tensor([7, 2, 0]))
+    assert torch.equal(metric.compute(), REAL[[2, 1, 0]])
