@@ -1,44 +1,12 @@
 """Whether generated images are nearer to the training images than fresh ones would be."""
 
-__all__ = ["Memorisation", "memorisation", "nearest", "rank_sum"]
+__all__ = ["Memorisation", "memorisation", "rank_sum"]
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-_MARGIN = 2  # candidates beyond those asked for, lest rounding should decide
-
-
-def nearest(points: Tensor, chunks: Iterable[Tensor], num: int) -> tuple[Tensor, Tensor]:
-    """Finds the nearest neighbours of points among any number of others, of which one chunk is in memory at a time.
-
-    Arguments:
-        points: Shape [N, D].
-        chunks: The others, one after the other, shape [M, D] each.
-        num: The number of neighbours K; there must be as many others.
-
-    Returns:
-        Euclidean distances, ascending, and the neighbours' places among all others, both [N, K].
-    """
-    distances = points.new_full((len(points), num), torch.inf)
-    indices = torch.full((len(points), num), -1, dtype=torch.int64, device=points.device)
-    start = 0
-    for chunk in chunks:
-        # By a matrix product, which is many times as fast, but does not give 0 for a copy: the few that come out
-        # nearest, a little more than are asked for, are then measured by their differences.
-        rough = torch.cdist(points.double(), chunk.double(), compute_mode="use_mm_for_euclid_dist")
-        candidates = rough.topk(min(num + _MARGIN, len(chunk)), dim=1, largest=False).indices
-        here = torch.stack([(points - chunk[column]).norm(dim=1) for column in candidates.T], dim=1)
-        place = start + candidates
-        start += len(chunk)
-        both = torch.cat([distances, here], dim=1), torch.cat([indices, place], dim=1)
-        distances, chosen = both[0].topk(num, dim=1, largest=False)
-        indices = both[1].gather(1, chosen)
-    assert start >= num, "there are as many others as neighbours are asked for"
-    return distances, indices
 
 
 def rank_sum(a: Tensor, b: Tensor) -> float:

@@ -9,6 +9,7 @@ Metrics see features and fixed statistics of the real images, never images. Ever
 """
 
 __all__ = [
+    "DensityAndCoverage",
     "EvaluationProtocol",
     "EvaluationResult",
     "Evaluator",
@@ -16,18 +17,23 @@ __all__ = [
     "FeatureRows",
     "Features",
     "FrechetDistance",
+    "GaussianKernelDistance",
     "InceptionScore",
     "KernelDistance",
+    "MeanDiscrepancy",
     "Moments",
     "PrecisionRecall",
     "split_batches",
 ]
 
+from lit_gen.metrics.density_coverage import DensityAndCoverage
 from lit_gen.metrics.evaluator import Evaluator
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.frechet_distance import FrechetDistance
+from lit_gen.metrics.gaussian_kernel_distance import GaussianKernelDistance
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
+from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy
 from lit_gen.metrics.moments import FeatureMoments, Moments
 from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol

@@ -15,14 +15,17 @@ from lit_gen import __version__
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError, nearest
 from lit_gen.metrics.cache import Cache
+from lit_gen.metrics.density_coverage import DensityAndCoverage
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
 from lit_gen.metrics.extractors.extractor import Extractor
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.frechet_distance import FrechetDistance
+from lit_gen.metrics.gaussian_kernel_distance import GaussianKernelDistance
 from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
+from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy
 from lit_gen.metrics.precision import Precision
 from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
@@ -32,7 +35,16 @@ from lit_gen.metrics.result import EvaluationResult
 log = logging.getLogger(__name__)
 
 METRICS: dict[str, type[GenerativeMetric]] = {
-    metric.name: metric for metric in (FrechetDistance, InceptionScore, KernelDistance, PrecisionRecall)
+    metric.name: metric
+    for metric in (
+        FrechetDistance,
+        InceptionScore,
+        KernelDistance,
+        PrecisionRecall,
+        GaussianKernelDistance,
+        DensityAndCoverage,
+        MeanDiscrepancy,
+    )
 }
 
 
@@ -67,7 +79,8 @@ class Evaluator:
 
     Arguments:
         extractor: What features are computed by.
-        metrics: The names of the metrics: ``fid``, ``is``, ``kid``, ``pr`` (precision and recall).
+        metrics: The names of the metrics: ``fid``, ``is``, ``kid``, ``pr`` (precision and recall), ``kid_rbf`` (KID
+            with a Gaussian kernel), ``dc`` (density and coverage), ``cmmd``.
         num_samples: The number of generated images.
         split: The split of real images to compare with: ``train``, ``val`` or ``test``.
         num_real: How many of the split's images are taken, evenly spaced; all by default.
@@ -78,6 +91,9 @@ class Evaluator:
             there are fewer; the protocol tells.
         is_splits: The number of parts of the Inception Score.
         pr_neighbours: The neighbours that a ball reaches in precision and recall.
+        dc_neighbours: The neighbours that a ball reaches in density and coverage.
+        kid_rbf_sigma: The bandwidth of the kernel distance with a Gaussian kernel, in the unit of the features.
+        cmmd_sigma: The bandwidth of CMMD, whose features have length 1.
         precision: The arithmetic of the features: ``float32``, or ``bfloat16`` for speed.
         cache_dir: Where statistics of real images are kept; by default ``LIT_GEN_CACHE`` or ``~/.cache/lit_gen``.
 
@@ -98,6 +114,9 @@ class Evaluator:
         kid_subset_size: int = 1000,
         is_splits: int = 10,
         pr_neighbours: int = 3,
+        dc_neighbours: int = 5,
+        kid_rbf_sigma: float = 10.0,
+        cmmd_sigma: float = 10.0,
         precision: Precision = "float32",
         cache_dir: str | None = None,
     ) -> None:
@@ -109,7 +128,11 @@ class Evaluator:
         if not names:
             raise UserError(f"no metric is asked for; the metrics are {', '.join(METRICS)}")
         _at_least(2, num_samples=num_samples, num_real=num_real, kid_subset_size=kid_subset_size)
-        _at_least(1, batch_size=batch_size, kid_subsets=kid_subsets, is_splits=is_splits, pr_neighbours=pr_neighbours)
+        _at_least(1, batch_size=batch_size, kid_subsets=kid_subsets, is_splits=is_splits)
+        _at_least(1, pr_neighbours=pr_neighbours, dc_neighbours=dc_neighbours)
+        for name, sigma in {"kid_rbf_sigma": kid_rbf_sigma, "cmmd_sigma": cmmd_sigma}.items():
+            if not 0.0 < sigma < float("inf"):
+                raise UserError(f"{name} is {sigma}, but must be a positive number")
         if "is" in names and num_samples < is_splits:
             raise UserError(f"num_samples is {num_samples}, too few to be split into is_splits={is_splits} parts")
         if "pr" in names and num_samples <= pr_neighbours:
@@ -124,7 +147,9 @@ class Evaluator:
         self.split = split
         self.num_real = num_real
         self.batch_size = batch_size
-        self.settings = Settings(seed, kid_subsets, kid_subset_size, is_splits, pr_neighbours)
+        self.settings = Settings(
+            seed, kid_subsets, kid_subset_size, is_splits, pr_neighbours, dc_neighbours, kid_rbf_sigma, cmmd_sigma
+        )
         self.precision: Precision = precision
         self.cache = Cache(cache_dir)
         self._prepared: _Prepared | None = None
@@ -150,6 +175,8 @@ class Evaluator:
             )
         if "pr" in self.metrics and count <= self.settings.pr_neighbours:
             raise UserError(f"{count} real images are too few for pr_neighbours={self.settings.pr_neighbours}")
+        if "dc" in self.metrics and count <= self.settings.dc_neighbours:
+            raise UserError(f"{count} real images are too few for dc_neighbours={self.settings.dc_neighbours}")
         self.extractor.prepare(data, device)
         through = FeaturePass(self.extractor, device, self.precision, self.batch_size)
         empty = through.probe(data.image_shape)
@@ -160,7 +187,7 @@ class Evaluator:
                 "extractor that classifies"
             )
         settings = replace(self.settings, kid_subset_size=min(self.settings.kid_subset_size, count, self.num_samples))
-        if settings != self.settings and "kid" in self.metrics and rank() == 0:
+        if settings != self.settings and {"kid", "kid_rbf"} & set(self.metrics) and rank() == 0:
             log.info("KID subsets hold %d images: there are no more on one side.", settings.kid_subset_size)
         reference = collect_reference(data, self.split, count, through, needs, empty, self.cache)
         description = self.extractor.describe()
@@ -183,6 +210,9 @@ class Evaluator:
             kid_subset_size=settings.kid_subset_size,
             is_splits=settings.is_splits,
             pr_neighbours=settings.pr_neighbours,
+            dc_neighbours=settings.dc_neighbours,
+            kid_rbf_sigma=settings.kid_rbf_sigma,
+            cmmd_sigma=settings.cmmd_sigma,
             version=__version__,
         )
         self._prepared = _Prepared(through, empty, reference, settings, protocol, time.perf_counter() - start)

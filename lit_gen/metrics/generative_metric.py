@@ -26,6 +26,9 @@ class Settings:
         kid_subset_size: The number of images of either side in each subset.
         is_splits: The number of parts that the Inception Score is averaged over.
         pr_neighbours: The neighbours that a ball reaches in precision and recall.
+        dc_neighbours: The neighbours that a ball reaches in density and coverage.
+        kid_rbf_sigma: The bandwidth of the kernel distance with a Gaussian kernel, in the unit of the features.
+        cmmd_sigma: The bandwidth of CMMD, whose features have length 1.
     """
 
     seed: int = 0
@@ -33,6 +36,9 @@ class Settings:
     kid_subset_size: int = 1000
     is_splits: int = 10
     pr_neighbours: int = 3
+    dc_neighbours: int = 5
+    kid_rbf_sigma: float = 10.0
+    cmmd_sigma: float = 10.0
 
 
 class GenerativeMetric(Metric, ABC):

@@ -1,7 +1,8 @@
 """The Kernel Inception Distance, over any features."""
 
-__all__ = ["KernelDistance"]
+__all__ = ["KernelDistance", "SubsetDiscrepancy"]
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from lit_gen.functional.kernel_distance import polynomial_mmd
+from lit_gen.functional.kernel_distance import polynomial_kernel, subset_mmds
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
 from lit_gen.metrics.rows import OrderedRows
@@ -18,16 +19,12 @@ if TYPE_CHECKING:
     from lit_gen.metrics.reference import Reference
 
 
-class KernelDistance(OrderedRows, GenerativeMetric):
-    """Creates a metric for the squared maximum mean discrepancy between generated and real features, KID.
+class SubsetDiscrepancy(OrderedRows, GenerativeMetric):
+    """A squared maximum mean discrepancy between generated and real features, averaged over random subsets.
 
-    The unbiased estimate with the kernel (xᵀy / D + 1)³ (`lit_gen.functional.polynomial_mmd`) is averaged over random
-    subsets. These are drawn as torch-fidelity draws them, from a private generator: the same seed gives the same number
-    there and here, and on every process.
-
-    References:
-        | Demystifying MMD GANs (Bińkowski et al., 2018)
-        | https://arxiv.org/abs/1801.01401
+    The unbiased estimate (`lit_gen.functional.kernel_distance.unbiased_mmd`) is averaged over subsets that are drawn as
+    torch-fidelity draws them, from a private generator: the same seed gives the same number there and here, and on
+    every process.
 
     Arguments:
         real: The real images' features, shape [M, D].
@@ -40,7 +37,6 @@ class KernelDistance(OrderedRows, GenerativeMetric):
         ValueError: If there are fewer real images than a subset needs.
     """
 
-    name: ClassVar[str] = "kid"
     needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
 
     def __init__(self, real: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0, **kwargs: Any) -> None:
@@ -53,18 +49,16 @@ class KernelDistance(OrderedRows, GenerativeMetric):
         self.seed = seed
         self.add_rows()
 
-    @classmethod
-    def create(cls, reference: "Reference", settings: Settings) -> Self:
-        """Creates the metric for the features of the real images."""
-        assert reference.features is not None, "the reference was built for this metric"
-        return cls(reference.features, settings.kid_subsets, settings.kid_subset_size, settings.seed)
+    @abstractmethod
+    def kernel(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the kernel of all pairs of rows [M, D] and [N, D], shape [M, N]."""
 
     def update(self, features: Features, index: Tensor | None = None) -> None:
         """Takes in N generated images, whose features are of shape [N, D] and whose index is of shape [N]."""
         self.append(features.features, index)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns ``kid_mean``, which is 0 in the mean for like distributions, and ``kid_std`` over the subsets.
+        """Returns ``<name>_mean``, which is 0 in the mean for like distributions, and ``<name>_std`` over the subsets.
 
         Raises:
             ValueError: If there are fewer generated images than a subset needs.
@@ -73,14 +67,35 @@ class KernelDistance(OrderedRows, GenerativeMetric):
         real = self.real.to(fake.device)
         if len(fake) < self.subset_size:
             raise ValueError(f"subsets of {self.subset_size} images cannot be drawn from {len(fake)}")
-        # numpy's legacy generator, and fake before real, because torch-fidelity draws so.
+        # numpy's legacy generator, and fake before real in each subset, because torch-fidelity draws so.
         random = np.random.RandomState(self.seed)
-        values = []
-        for _ in range(self.subsets):
-            x, y = (
-                points[torch.from_numpy(random.choice(len(points), self.subset_size, replace=False)).to(points.device)]
-                for points in (fake, real)
-            )
-            values.append(polynomial_mmd(x, y))
-        value = torch.stack(values)
-        return {"kid_mean": value.mean(), "kid_std": value.std(correction=0)}
+        drawn = [
+            [random.choice(len(points), self.subset_size, replace=False) for points in (fake, real)]
+            for _ in range(self.subsets)
+        ]
+        of_fake, of_real = torch.from_numpy(np.array(drawn)).to(fake.device, torch.int64).unbind(1)
+        value = subset_mmds(fake, real, of_fake, of_real, self.kernel)
+        return {f"{self.name}_mean": value.mean(), f"{self.name}_std": value.std(correction=0)}
+
+
+class KernelDistance(SubsetDiscrepancy):
+    """Creates a metric for the squared discrepancy with the kernel (xᵀy / D + 1)³, KID.
+
+    References:
+        | Demystifying MMD GANs (Bińkowski et al., 2018)
+        | https://arxiv.org/abs/1801.01401
+
+    Arguments and errors: those of `SubsetDiscrepancy`.
+    """
+
+    name: ClassVar[str] = "kid"
+
+    @classmethod
+    def create(cls, reference: "Reference", settings: Settings) -> Self:
+        """Creates the metric for the features of the real images."""
+        assert reference.features is not None, "the reference was built for this metric"
+        return cls(reference.features, settings.kid_subsets, settings.kid_subset_size, settings.seed)
+
+    def kernel(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns the kernel of all pairs of rows [M, D] and [N, D], shape [M, N]."""
+        return polynomial_kernel(x, y)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from torch import Tensor
 from typing_extensions import Self
 
-from lit_gen.functional.manifold import precision_recall
+from lit_gen.functional.manifold import precision_recall, share_deviation
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
 from lit_gen.metrics.rows import OrderedRows
@@ -59,7 +59,7 @@ class PrecisionRecall(OrderedRows, GenerativeMetric):
         self.append(features.features, index)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns ``precision`` and ``recall`` in [0, 1].
+        """Returns ``precision`` and ``recall`` in [0, 1] and their standard errors, ``…_std``, given the balls.
 
         Raises:
             ValueError: If there are no more generated images than neighbours.
@@ -68,4 +68,9 @@ class PrecisionRecall(OrderedRows, GenerativeMetric):
         if len(fake) <= self.neighbours:
             raise ValueError(f"{len(fake)} generated images are too few for {self.neighbours} neighbours each")
         precision, recall = precision_recall(fake, self.real.to(fake.device), self.neighbours)
-        return {"precision": precision, "recall": recall}
+        return {
+            "precision": precision,
+            "precision_std": share_deviation(precision, len(fake)),
+            "recall": recall,
+            "recall_std": share_deviation(recall, len(self.real)),
+        }

@@ -31,6 +31,9 @@ class EvaluationProtocol:
         kid_subset_size: The number of images in each.
         is_splits: The number of parts of the Inception Score.
         pr_neighbours: The neighbours that a ball reaches in precision and recall.
+        dc_neighbours: The neighbours that a ball reaches in density and coverage.
+        kid_rbf_sigma: The bandwidth of the kernel distance with a Gaussian kernel.
+        cmmd_sigma: The bandwidth of CMMD.
         version: The version of lit_gen.
     """
 
@@ -52,6 +55,9 @@ class EvaluationProtocol:
     kid_subset_size: int
     is_splits: int
     pr_neighbours: int
+    dc_neighbours: int
+    kid_rbf_sigma: float
+    cmmd_sigma: float
     version: str
 
     @property

@@ -16,7 +16,7 @@ class EvaluationResult:
 
     Attributes:
         metrics: The scores by plain name: ``fid``, ``kid_mean``, ``kid_std``, ``is_mean``, ``is_std``,
-            ``precision``, ``recall``.
+            ``precision``, ``recall``; beside a score, its standard error as ``<name>_std``.
         protocol: How they came about.
         seconds: What the time of this process went into: ``real`` (extractor and real images), ``generate``,
             ``features`` and ``metrics``.
@@ -44,10 +44,10 @@ class EvaluationResult:
         protocol = self.protocol
         rows = []
         for name, value in self.metrics.items():
-            metric, _, kind = name.partition("_")
-            if kind == "std":
+            metric = name.removesuffix("_mean")
+            if name.endswith("_std"):
                 continue  # shown beside its mean
-            spread = self.metrics.get(f"{metric}_std") if kind == "mean" else None
+            spread = self.metrics.get(f"{metric}_std")
             text = f"{value:.5g}" if spread is None else f"{value:.5g} ± {spread:.2g}"
             rows.append((f"{metric}[{protocol.extractor}]", text))
         known = protocol.extractor_accuracy

@@ -44,11 +44,18 @@ class OrderedRows:
             ValueError: If an index occurs twice: padded samplers and processes that do not say which images are theirs
                 would otherwise count images twice.
         """
-        rows, index = dim_zero_cat(self.rows), dim_zero_cat(self.index)
-        index, order = index.sort()
+        parts = self.rows if isinstance(self.rows, list) else [self.rows]
+        index, order = dim_zero_cat(self.index).sort()
         if (index[1:] == index[:-1]).any():
             raise ValueError("an index occurs twice: every process must say which of all the images its own are")
-        return rows[order]
+        place = order.argsort()
+        if len(parts) == 1 and (place.diff() == 1).all():  # nothing moves
+            return parts[0]
+        # Each part straight to its place: one copy of the rows, where putting them together first would be two.
+        rows = parts[0].new_empty(len(place), parts[0].shape[1])
+        for part, to in zip(parts, place.split([len(part) for part in parts]), strict=True):
+            rows[to] = part
+        return rows
 
 
 class FeatureRows(OrderedRows, Metric):

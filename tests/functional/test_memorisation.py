@@ -2,20 +2,12 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu, norm
 
-from lit_gen.functional.memorisation import memorisation, nearest, rank_sum
+from lit_gen.functional.memorisation import memorisation, rank_sum
+from lit_gen.functional.neighbours import nearest
 
 
 def points(num: int, seed: int) -> torch.Tensor:
     return torch.randn(num, 6, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 100])
-def test_neighbours_over_chunks_are_those_of_the_whole(chunk):
-    a, b = points(20, 0), points(100, 1)
-    distances, indices = nearest(a, b.split(chunk), 3)
-    whole = torch.cdist(a.double(), b.double()).topk(3, largest=False)
-    torch.testing.assert_close(distances, whole.values.float())
-    assert torch.equal(indices, whole.indices)
 
 
 def test_the_rank_sum_is_scipys():

@@ -180,11 +180,17 @@ def test_extractors_are_in_no_state_dict(squares: Callable[..., ImageData]) -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"metrics": ["fid", "kidd"]}, "no metric 'kidd' among fid, is, kid, pr; did you mean 'kid'"),
+        (
+            {"metrics": ["fid", "kidd"]},
+            "no metric 'kidd' among fid, is, kid, pr, kid_rbf, dc, cmmd; did you mean 'kid'",
+        ),
         ({"metrics": []}, "fid, is, kid"),
         ({"num_samples": 1}, "num_samples is 1, but must be at least 2"),
         ({"num_samples": 9}, "is_splits=10"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"dc_neighbours": 0}, "dc_neighbours is 0, but must be at least 1"),
+        ({"kid_rbf_sigma": 0.0}, "kid_rbf_sigma is 0.0, but must be a positive number"),
+        ({"cmmd_sigma": float("inf")}, "cmmd_sigma is inf"),
         ({"num_real": 1}, "num_real is 1"),
         ({"seed": -1}, "seed is -1"),
         ({"precision": "float16"}, "float32, bfloat16"),
@@ -206,6 +212,33 @@ def test_what_does_not_fit_is_said_before_anything_is_generated(
         _evaluator(cache_dir, num_real=201).prepare(squares())
     with pytest.raises(UserError, match="has 1 images"):
         _evaluator(cache_dir).prepare(squares(num=1))
+
+
+def test_metrics_of_kernels_and_balls(squares: Callable[..., ImageData], cache_dir: Path) -> None:
+    """Their settings reach them, stand in the protocol, and are looked at before anything is generated."""
+    data, metrics = squares(), ("kid_rbf", "pr", "dc", "cmmd")
+    images = list(split_batches(data, "val", count=150))
+    evaluator = _evaluator(cache_dir, metrics=metrics)
+    evaluator.prepare(data)
+    result = evaluator.evaluate(images, weights="real")
+    shares = ("precision", "recall", "density", "coverage", "cmmd")
+    assert set(result.metrics) == {"kid_rbf_mean", "kid_rbf_std", *shares, *(f"{name}_std" for name in shares)}
+    lines = result.table().splitlines()[:6]
+    names = ["kid_rbf[pixels]", "precision[pixels]", "recall[pixels]", "density[pixels]", "coverage[pixels]"]
+    assert [line.split()[0] for line in lines] == [*names, "cmmd[pixels]"] and all(" ± " in line for line in lines)
+    for setting, value, score in (
+        ("kid_rbf_sigma", 0.1, "kid_rbf_mean"),
+        ("pr_neighbours", 9, "precision"),
+        ("dc_neighbours", 9, "coverage"),
+        ("cmmd_sigma", 0.1, "cmmd"),
+    ):
+        other = _evaluator(cache_dir, metrics=metrics, **{setting: value})
+        other.prepare(data)
+        changed = other.evaluate(images, weights="real")
+        assert set(changed.protocol.differences(result.protocol)) == {setting}
+        assert changed.metrics[score] != result.metrics[score]
+    with pytest.raises(UserError, match="5 real images are too few for dc_neighbours=5"):
+        _evaluator(cache_dir, metrics="dc", num_real=5).prepare(data)
 
 
 def test_wrong_images(squares: Callable[..., ImageData], cache_dir: Path) -> None:

@@ -27,6 +27,9 @@ PROTOCOL = EvaluationProtocol(
     kid_subset_size=100,
     is_splits=10,
     pr_neighbours=3,
+    dc_neighbours=5,
+    kid_rbf_sigma=10.0,
+    cmmd_sigma=10.0,
     version="0.1.0",
 )
 

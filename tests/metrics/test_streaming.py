@@ -6,8 +6,19 @@ from torch import Tensor
 
 from lit_gen.functional.frechet import frechet_distance
 from lit_gen.functional.inception_score import inception_score
-from lit_gen.functional.kernel_distance import polynomial_mmd
-from lit_gen.metrics import FeatureMoments, FeatureRows, Features, FrechetDistance, InceptionScore, KernelDistance
+from lit_gen.functional.kernel_distance import biased_mmd, gaussian_kernel, unbiased_mmd
+from lit_gen.metrics import (
+    DensityAndCoverage,
+    FeatureMoments,
+    FeatureRows,
+    Features,
+    FrechetDistance,
+    GaussianKernelDistance,
+    InceptionScore,
+    KernelDistance,
+    MeanDiscrepancy,
+    PrecisionRecall,
+)
 from lit_gen.metrics.generative_metric import GenerativeMetric
 from lit_gen.metrics.moments import Moments
 
@@ -27,6 +38,10 @@ def _metrics() -> list[GenerativeMetric]:
         FrechetDistance(_real()),
         KernelDistance(REAL, subsets=5, subset_size=20, seed=3),
         InceptionScore(4, seed=3),
+        PrecisionRecall(REAL, neighbours=2),
+        GaussianKernelDistance(REAL, sigma=4.0, subsets=5, subset_size=20, seed=3),
+        DensityAndCoverage(REAL, neighbours=2),
+        MeanDiscrepancy(REAL),
     ]
 
 
@@ -86,7 +101,7 @@ def test_whole_set_as_the_only_subset_is_the_estimate_itself() -> None:
     metric = KernelDistance(REAL[:41], subsets=3, subset_size=41)
     metric.update(FAKE)
     score = metric.compute()
-    assert score["kid_mean"].item() == pytest.approx(polynomial_mmd(FAKE.features, REAL[:41]).item(), rel=1e-9)
+    assert score["kid_mean"].item() == pytest.approx(unbiased_mmd(FAKE.features, REAL[:41]).item(), rel=1e-9)
     assert score["kid_std"].item() == pytest.approx(0.0, abs=1e-9)
 
 
@@ -130,3 +145,26 @@ def test_too_few_images() -> None:
 def test_nothing_of_a_metric_goes_into_checkpoints() -> None:
     module = torch.nn.ModuleList(_metrics())
     assert not module.state_dict() and not list(module.parameters())
+
+
+def test_cmmd_is_of_features_of_length_1() -> None:
+    metric = MeanDiscrepancy(7.0 * REAL, sigma=2.0)
+    metric.update(FAKE)
+    x, y = (part / part.norm(dim=1, keepdim=True) for part in (FAKE.features.double(), REAL.double()))
+    expected = 1000.0 * biased_mmd(x, y, lambda a, b: gaussian_kernel(a, b, 2.0))[0].item()
+    assert metric.compute()["cmmd"].item() == pytest.approx(expected, rel=1e-5) and expected > 1.0
+
+
+@pytest.mark.parametrize("metric", [GaussianKernelDistance, MeanDiscrepancy])
+def test_a_bandwidth_is_positive(metric: type[GenerativeMetric]) -> None:
+    with pytest.raises(ValueError, match=r"bandwidth is 0\.0"):
+        metric(REAL, sigma=0.0, **({"subset_size": 20} if metric is GaussianKernelDistance else {}))
+
+
+def test_rows_in_order_are_not_copied() -> None:
+    metric = FeatureRows()
+    metric.update(Features(REAL))
+    assert metric.ordered().data_ptr() == REAL.data_ptr()
+    metric.reset()
+    metric.update(Features(REAL[:3]), torch.tensor([7, 2, 0]))
+    assert torch.equal(metric.compute(), REAL[[2, 1, 0]])

@@ -29,7 +29,8 @@ from lit_gen.commands.diagnose.options import (
 )
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
-from lit_gen.functional.memorisation import memorisation, nearest
+from lit_gen.functional.memorisation import memorisation
+from lit_gen.functional.neighbours import nearest
 from lit_gen.metrics.extractors import Extractor
 from lit_gen.metrics.feature_pass import FeaturePass
 
