@@ -93,7 +93,7 @@ RECIPES = {
     "cgan": Recipe(dcgan_d(1.0), dcgan_g, {"lr": 2e-4, "betas": (0.5, 0.999)}),
     "sngan": Recipe(hinge_d, critic_g, {"lr": 2e-4, "betas": (0.0, 0.9)}, 5),
     "wgan_gp": Recipe(wgan_gp_d, critic_g, {"lr": 2e-4, "betas": (0.0, 0.9)}, 5),
-    "r3gan": Recipe(r3gan_d(0.5), r3gan_g, {"lr": 2e-4, "betas": (0.0, 0.99)}),
+    "r3gan": Recipe(r3gan_d(0.05), r3gan_g, {"lr": 1e-3, "betas": (0.0, 0.99)}),
 }
 
 
