@@ -58,9 +58,12 @@ def names() -> list[str]:
     return sorted([path.stem.removesuffix(f"_{DATA}") for path in CONFIGS.glob(f"*_{DATA}.yaml")] + list(BORROWED))
 
 
-def narrowed(config: dict[str, Any], steps: int) -> dict[str, Any]:
-    """Returns a configuration with small networks, for the common budget."""
+def narrowed(config: dict[str, Any], steps: int, lr: float | None = None) -> dict[str, Any]:
+    """Returns a configuration with small networks, and perhaps another learning rate, for the common budget."""
     settings = config["model"].setdefault("init_args", {})
+    if lr is not None:
+        for role in ("generator", "discriminator"):
+            settings[f"{role}_optimizer"]["init_args"]["lr"] = lr
     for role in ("generator", "discriminator"):
         network = settings.setdefault(role, f"DCGAN{role.capitalize()}")
         network = {"class_path": network} if isinstance(network, str) else network
@@ -82,9 +85,8 @@ def train(name: str, steps: int, runs: Path) -> None:
     if name in BORROWED:
         config["data"] = {"class_path": "FashionMNIST"}
     config["evaluation"] = {"metrics": []}
-    for role in ("generator", "discriminator") if name in LEARNING_RATES else ():
-        config["model"]["init_args"][f"{role}_optimizer"]["init_args"]["lr"] = LEARNING_RATES[name]
-    file.write_text(yaml.safe_dump(narrowed(config, steps), sort_keys=False))
+    config = narrowed(config, steps, LEARNING_RATES.get(name))
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
     done(lit_gen(["fit", "--config", str(file), "--runs", str(runs), "--ckpt_path", "last"]))
     scores = folder / "scores.json"
     scores.unlink(missing_ok=True)

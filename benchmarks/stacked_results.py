@@ -12,7 +12,7 @@ import csv
 from pathlib import Path
 
 import yaml
-from gan_results import CONFIGS, done, narrowed
+from gan_results import CONFIGS, LEARNING_RATES, done, narrowed
 
 from lit_gen.__main__ import main as lit_gen
 
@@ -21,7 +21,8 @@ DATA, METHODS = "stacked_mnist", ("dcgan", "r3gan")
 
 def train(name: str, steps: int, runs: Path) -> None:
     """Trains a method, if that is not done, and counts its modes four times on the way."""
-    config = narrowed(yaml.safe_load((CONFIGS / f"{name}_{DATA}.yaml").read_text("utf-8")), steps)
+    config = yaml.safe_load((CONFIGS / f"{name}_{DATA}.yaml").read_text("utf-8"))
+    config = narrowed(config, steps, LEARNING_RATES.get(name))
     config["trainer"]["val_check_interval"] = max(1, steps // 4)
     runs.mkdir(parents=True, exist_ok=True)
     file = runs / f"{name}.yaml"
