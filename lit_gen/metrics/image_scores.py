@@ -1,0 +1,65 @@
+"""A score per image, summed up over all images of all processes."""
+
+__all__ = ["ImageScores"]
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from lit_gen.errors import UserError
+from lit_gen.metrics.rows import OrderedRows
+
+
+class ImageScores(OrderedRows, Metric):
+    """Creates a metric that averages scores over images.
+
+    Every image counts once, whatever batch and process it came in: the scores are gathered, put in the order of the
+    images and averaged in float64, so that the result is the same to the last bit. A mean of batch means would weigh
+    the images of a smaller last batch more.
+
+    Arguments:
+        names: The names of the scores.
+        kwargs: Passed on to torchmetrics.
+    """
+
+    full_state_update = False
+
+    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.names = tuple(names)
+        self.add_rows()
+        # A process without images takes part in the gathering, too.
+        self.update(torch.empty(0, len(self.names), dtype=torch.float64), torch.empty(0, dtype=torch.int64))
+
+    def update(self, scores: Tensor, index: Tensor) -> None:
+        """Takes in the scores of N images, shape [N, number of scores], and the images' places in the split, [N]."""
+        assert scores.shape == (len(index), len(self.names)), "there is one score per image and name"
+        self.append(scores.to("cpu", torch.float64), index)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns, for every name, ``<name>_mean``, ``<name>_std`` and ``<name>_se``.
+
+        They are the mean, the standard deviation over images (with N − 1) and the standard error of the mean, the
+        deviation divided by √N; each a scalar in float64.
+
+        Raises:
+            UserError: If an image's score is NaN or infinite; on every process.
+        """
+        rows, index = self.ordered(), dim_zero_cat(self.index).sort().values
+        num = len(rows)
+        for image, name in (~rows.isfinite()).nonzero().tolist()[:1]:
+            raise UserError(
+                f"the {self.names[name]} of image {int(index[image])} is {float(rows[image, name])}: there is no mean"
+            )
+        assert num >= 2, "a deviation needs at least 2 images"
+        mean, std = rows.mean(dim=0), rows.std(dim=0)
+        scores: dict[str, Tensor] = {}
+        for place, name in enumerate(self.names):
+            scores[f"{name}_mean"], scores[f"{name}_std"] = mean[place], std[place]
+            scores[f"{name}_se"] = std[place] / math.sqrt(num)
+        return scores
