@@ -238,7 +238,7 @@ class ImageEvaluator:
             task="likelihood",
             compared=f"log-probability of {likelihood}",
             quantisation="none",
-            settings={"log_prob": {"num_draws": self.num_draws}},
+            settings={name: {"num_draws": self.num_draws} for name in LIKELIHOOD},
         )
         compared = {
             names: dataclasses.replace(protocol, settings={name: self._paired[name].settings() for name in names})

@@ -42,17 +42,23 @@ class ImageResult:
     def table(self) -> str:
         """Returns a plain table for a terminal: the means with their standard errors, and what a reader must know."""
         protocol = self.protocol
+        asked = [name for name in protocol.settings if f"{name}_mean" in self.metrics]
         rows = []
-        for metric in protocol.settings:
-            mean, error = self.metrics[f"{metric}_mean"], self.metrics[f"{metric}_se"]
-            rows.append((f"{metric}[{protocol.task}]", f"{mean:.5g} ± {error:.2g} (standard error)"))
+        for name in asked:
+            mean, error = self.metrics[f"{name}_mean"], self.metrics[f"{name}_se"]
+            rows.append((f"{name}[{protocol.task}]", f"{mean:.5g} ± {error:.2g} (standard error)"))
         rows += [
             ("scored", f"{protocol.compared}, {protocol.weights} weights, seed {protocol.seed}"),
             ("real", f"{protocol.num_images} images of {protocol.data}, {protocol.split} split"),
+            ("settings", "; ".join(f"{name}: {_listed(protocol.settings[name])}" for name in asked)),
             ("protocol", protocol.hash[:8]),
         ]
         width = max(len(label) for label, _ in rows)
         return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value[:8] if name == 'sha256' else value}" for name, value in settings.items())
 
 
 def results_dict(results: Sequence[EvaluationResult | ImageResult]) -> dict[str, Any]:

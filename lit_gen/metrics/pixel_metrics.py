@@ -59,7 +59,7 @@ class PeakSignalNoiseRatio(PairedMetric):
 
     def settings(self) -> dict[str, Any]:
         """Returns the range of the values and the limit."""
-        return {"range": "[0, 1]", "limit": self.limit}
+        return {"range": "[0, 1]", "limit_db": self.limit}
 
     def compare(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the ratio of each image in decibels, shape [N]."""
