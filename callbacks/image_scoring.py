@@ -110,7 +110,7 @@ def _log_prob(evaluator: ImageEvaluator, model: Any, batch: Batch, place: Tensor
                 f"log_prob of {type(model).__name__} gave {tuple(log_prob.shape)} numbers for {len(image)} images: it "
                 "must give one per image, the sum over its pixels"
             )
-        total += log_prob.double().cpu()
+        total += log_prob.cpu().double()
     return total / evaluator.num_draws
 
 

@@ -55,6 +55,7 @@ class _Prepared(NamedTuple):
     data: ImageData
     num: int
     protocols: dict[tuple[str, ...], ImageProtocol]
+    device: torch.device
     seconds: float
 
 
@@ -128,7 +129,7 @@ class ImageEvaluator:
         Raises:
             UserError: If anything does not fit.
         """
-        start = time.perf_counter()
+        start, device = time.perf_counter(), torch.device(device)
         available = data.num_images(self.split)
         num = available if self.num_real is None else self.num_real
         if not 2 <= num <= available:
@@ -141,10 +142,11 @@ class ImageEvaluator:
             _, *sides = next(iter(data.batches(self.split, 1)))["target"].shape
             shape = (sides[0], sides[1], sides[2])
         for name in self.compares:
-            self._paired[name].prepare(shape, torch.device(device))
+            self._paired[name].prepare(shape, device)
         protocols = self._protocols(data, num, shape, task, likelihood)
         self.task = task
-        self._prepared = _Prepared(data, num, protocols, time.perf_counter() - start)
+        scores_on = torch.device("cpu") if device.type == "mps" else device  # it has no float64
+        self._prepared = _Prepared(data, num, protocols, scores_on, time.perf_counter() - start)
 
     def batches(self) -> Iterator[tuple[Tensor, Batch]]:
         """Yields this process's share of the images that are scored: places in the split, int64 [n], and batches.
@@ -169,11 +171,12 @@ class ImageEvaluator:
                 none.
         """
         assert self._prepared is not None, "prepare comes first"
-        scores = ImageScores(self.metrics)
+        scores = ImageScores(self.metrics, self._prepared.device)
         start, computing, num = time.perf_counter(), 0.0, 0
         for answer in answers:
             mark = time.perf_counter()
-            scores.update(torch.stack([self._score(name, answer).cpu() for name in self.metrics], dim=1), answer.place)
+            columns = [self._score(name, answer).to(scores.place) for name in self.metrics]
+            scores.update(torch.stack(columns, dim=1), answer.place)
             num += len(answer.place)
             computing += time.perf_counter() - mark
         seconds = {
@@ -200,9 +203,10 @@ class ImageEvaluator:
         return results
 
     def _score(self, name: str, answer: Answer) -> Tensor:
+        assert self._prepared is not None, "prepare comes first"
         if name in LIKELIHOOD:
-            assert self._prepared is not None and answer.log_prob is not None, "a likelihood is asked for"
-            log_prob = answer.log_prob.double()
+            assert answer.log_prob is not None, "a likelihood is asked for"
+            log_prob = answer.log_prob.to(self._prepared.device, torch.float64)
             return bits_per_dim(log_prob, self._prepared.data.image_shape) if name == "bpd" else -log_prob
         output, target = answer.output, answer.target
         assert output is not None and target is not None, "pairs are asked for"
@@ -211,7 +215,7 @@ class ImageEvaluator:
                 f"the model's images are of shape {tuple(output.shape[1:])}, those that they are compared with of "
                 f"{tuple(target.shape[1:])}"
             )
-        return self._paired[name](output, target)
+        return self._paired[name](output.to(self._prepared.device), target.to(self._prepared.device))
 
     def _protocols(
         self, data: ImageData, num: int, shape: Shape, task: str, likelihood: str

@@ -24,14 +24,15 @@ class ImageScores(OrderedRows, Metric):
 
     Arguments:
         names: The names of the scores.
+        place: Where the scores are kept: one that the processes can gather from, so not the CPU under NCCL.
         kwargs: Passed on to torchmetrics.
     """
 
     full_state_update = False
 
-    def __init__(self, names: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, names: Sequence[str], place: torch.device | str = "cpu", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.names = tuple(names)
+        self.names, self.place = tuple(names), place
         self.add_rows()
         # A process without images takes part in the gathering, too.
         self.update(torch.empty(0, len(self.names), dtype=torch.float64), torch.empty(0, dtype=torch.int64))
@@ -39,7 +40,7 @@ class ImageScores(OrderedRows, Metric):
     def update(self, scores: Tensor, index: Tensor) -> None:
         """Takes in the scores of N images, shape [N, number of scores], and the images' places in the split, [N]."""
         assert scores.shape == (len(index), len(self.names)), "there is one score per image and name"
-        self.append(scores.to("cpu", torch.float64), index)
+        self.append(scores.to(self.place, torch.float64), index)
 
     def compute(self) -> dict[str, Tensor]:
         """Returns, for every name, ``<name>_mean``, ``<name>_std`` and ``<name>_se``.
@@ -50,11 +51,12 @@ class ImageScores(OrderedRows, Metric):
         Raises:
             UserError: If an image's score is NaN or infinite; on every process.
         """
-        rows, index = self.ordered(), dim_zero_cat(self.index).sort().values
+        rows, index = self.ordered().cpu(), dim_zero_cat(self.index).sort().values
         num = len(rows)
         for image, name in (~rows.isfinite()).nonzero().tolist()[:1]:
             raise UserError(
-                f"the {self.names[name]} of image {int(index[image])} is {float(rows[image, name])}: there is no mean"
+                f"the {self.names[name]} of image {int(index[image])} is {float(rows[image, name])}: what the model "
+                "gives for it is not finite, and there is no mean"
             )
         assert num >= 2, "a deviation needs at least 2 images"
         mean, std = rows.mean(dim=0), rows.std(dim=0)
