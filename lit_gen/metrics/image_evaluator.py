@@ -196,7 +196,7 @@ class ImageEvaluator:
                 )
         results = []
         for names, protocol in self._prepared.protocols.items():
-            own = [f"{name}_{kind}" for name in self.metrics if name in names for kind in ("mean", "std", "se")]
+            own = [f"{name}_{kind}" for name in self.metrics if name in names for kind in ("mean", "std")]
             if own:
                 metrics = {name: found[name] for name in own}
                 results.append(ImageResult(metrics, dataclasses.replace(protocol, weights=weights), seconds))

@@ -16,8 +16,7 @@ class ImageResult:
     """What an evaluation of single images found; it reads like an `EvaluationResult`.
 
     Attributes:
-        metrics: For every metric the mean over images, their standard deviation, and the standard error of the mean:
-            ``psnr_mean``, ``psnr_std``, ``psnr_se``.
+        metrics: For every metric the mean over images and its standard error: ``psnr_mean``, ``psnr_std``.
         protocol: How they came about.
         seconds: What the time of this process went into: ``prepare``, ``model`` and ``metrics``.
     """
@@ -45,8 +44,8 @@ class ImageResult:
         asked = [name for name in protocol.settings if f"{name}_mean" in self.metrics]
         rows = []
         for name in asked:
-            mean, error = self.metrics[f"{name}_mean"], self.metrics[f"{name}_se"]
-            rows.append((f"{name}[{protocol.task}]", f"{mean:.5g} ± {error:.2g} (standard error)"))
+            mean, error = self.metrics[f"{name}_mean"], self.metrics[f"{name}_std"]
+            rows.append((f"{name}[{protocol.task}]", f"{mean:.5g} ± {error:.2g}"))
         rows += [
             ("scored", f"{protocol.compared}, {protocol.weights} weights, seed {protocol.seed}"),
             ("real", f"{protocol.num_images} images of {protocol.data}, {protocol.split} split"),

@@ -43,10 +43,9 @@ class ImageScores(OrderedRows, Metric):
         self.append(scores.to(self.place, torch.float64), index)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns, for every name, ``<name>_mean``, ``<name>_std`` and ``<name>_se``.
+        """Returns, for every name, ``<name>_mean`` and ``<name>_std``, each a scalar in float64.
 
-        They are the mean, the standard deviation over images (with N − 1) and the standard error of the mean, the
-        deviation divided by √N; each a scalar in float64.
+        The second is the standard error of the first: the deviation over images (with N − 1), divided by √N.
 
         Raises:
             UserError: If an image's score is NaN or infinite; on every process.
@@ -59,9 +58,8 @@ class ImageScores(OrderedRows, Metric):
                 "gives for it is not finite, and there is no mean"
             )
         assert num >= 2, "a deviation needs at least 2 images"
-        mean, std = rows.mean(dim=0), rows.std(dim=0)
+        mean, error = rows.mean(dim=0), rows.std(dim=0) / math.sqrt(num)
         scores: dict[str, Tensor] = {}
         for place, name in enumerate(self.names):
-            scores[f"{name}_mean"], scores[f"{name}_std"] = mean[place], std[place]
-            scores[f"{name}_se"] = std[place] / math.sqrt(num)
+            scores[f"{name}_mean"], scores[f"{name}_std"] = mean[place], error[place]
         return scores

@@ -44,13 +44,12 @@ def test_closed_forms(squares: Callable[..., Any]) -> None:
     found = scores(squares(50))
     level = torch.arange(50, dtype=torch.float64)
     assert found["l1_mean"] == pytest.approx(float(level.mean()) / 255, rel=1e-12)
-    assert found["l1_std"] == pytest.approx(float(level.std()) / 255, rel=1e-12)
-    assert found["l1_se"] == pytest.approx(float(level.std()) / 255 / math.sqrt(50), rel=1e-12)
+    assert found["l1_std"] == pytest.approx(float(level.std()) / 255 / math.sqrt(50), rel=1e-12)
     decibels = (20 * torch.log10(255 / level)).clamp(max=100)  # the first image comes back exactly
     assert found["psnr_mean"] == pytest.approx(float(decibels.mean()), rel=1e-7)
     assert found["nll_mean"] == pytest.approx(24.5, rel=1e-14)
     assert found["bpd_mean"] == pytest.approx(24.5 / (16 * 16 * math.log(2)), rel=1e-12)
-    assert found["bpd_se"] == pytest.approx(found["nll_se"] / (16 * 16 * math.log(2)), rel=1e-12)
+    assert found["bpd_std"] == pytest.approx(found["nll_std"] / (16 * 16 * math.log(2)), rel=1e-12)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 49, 50, 1000])
@@ -88,9 +87,9 @@ def test_results(squares: Callable[..., Any]) -> None:
     evaluator = ImageEvaluator("psnr,nll", "val")
     evaluator.prepare(squares(50), likelihood="binarised images")
     pixels, likelihood = results = evaluator.evaluate(answers(evaluator))
-    assert set(pixels.named()) == {f"psnr_{kind}[reconstruction]" for kind in ("mean", "std", "se")}
+    assert set(pixels.named()) == {f"psnr_{kind}[reconstruction]" for kind in ("mean", "std")}
     lines = likelihood.table().splitlines()
-    assert lines[0] == f"nll[likelihood]  24.5 ± {likelihood.metrics['nll_se']:.2g} (standard error)"
+    assert lines[0] == f"nll[likelihood]  24.5 ± {likelihood.metrics['nll_std']:.2g}"
     assert "log-probability of binarised images, ema weights" in likelihood.table()
     assert "psnr: range [0, 1], limit_db 100.0\n" in pixels.table() and "ssim" not in pixels.table()
     assert "50 images of squares, val split" in pixels.table() and pixels.protocol.hash[:8] in pixels.table()
