@@ -179,11 +179,8 @@ class ImageEvaluator:
             scores.update(torch.stack(columns, dim=1), answer.place)
             num += len(answer.place)
             computing += time.perf_counter() - mark
-        seconds = {
-            "prepare": self._prepared.seconds,
-            "model": time.perf_counter() - start - computing,
-            "metrics": computing,
-        }
+        waiting = time.perf_counter() - start - computing
+        seconds = {"prepare": self._prepared.seconds, "model": waiting, "metrics": computing}
         count = sum_over_ranks(num)
         if count != self._prepared.num:
             raise UserError(f"there were {count} images to score, but {self._prepared.num} are asked for")
