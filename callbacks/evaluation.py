@@ -4,13 +4,14 @@ __all__ = ["Evaluation"]
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.callbacks.ema import find_ema
+from lit_gen.callbacks.image_scoring import image_misfit, prepare_images, score_images
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
@@ -19,6 +20,9 @@ from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator
 from lit_gen.metrics.extractors import Classifier, Extractor
+from lit_gen.metrics.image_evaluator import IMAGE_METRICS, ImageEvaluator
+from lit_gen.metrics.image_result import ImageResult, results_dict
+from lit_gen.metrics.requested import split_names
 from lit_gen.training.seeding import isolated
 
 
@@ -34,13 +38,17 @@ class Evaluation(Callback):
     How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored.
 
     Arguments:
-        metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr``; none turns scoring off, and with it the checkpoints
-            that watch its scores.
+        metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr`` of samples; ``psnr``, ``ssim``, ``l1``, ``lpips`` of
+            translations or reconstructions, ``bpd``, ``nll`` of a likelihood, over every image of the split; none
+            turns scoring off, and with it the checkpoints that watch its scores.
         extractor: What the metrics see the images through; a `Classifier` of the training data by default.
         num_samples: The number of images drawn.
         every_n_validations: Only every n-th validation is scored.
         batch_size: The images drawn at once.
         seed: The seed of the images.
+        num_draws: How often a likelihood is drawn and averaged, for models whose bound is random.
+        lpips_network: The network of LPIPS: ``vgg``, ``alex`` or ``squeeze``.
+        lpips_weights_path: A file with torchvision's weights of it; looked for and downloaded by default.
     """
 
     def __init__(
@@ -51,6 +59,9 @@ class Evaluation(Callback):
         every_n_validations: int = 1,
         batch_size: int = 128,
         seed: int = 0,
+        num_draws: int = 1,
+        lpips_network: Literal["vgg", "alex", "squeeze"] = "vgg",
+        lpips_weights_path: str | None = None,
     ) -> None:
         if every_n_validations < 1:
             raise UserError(f"Evaluation's every_n_validations is {every_n_validations}, and must be at least 1")
@@ -58,12 +69,19 @@ class Evaluation(Callback):
         self.extractor = Classifier() if extractor is None else extractor
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
         self.every_n_validations = every_n_validations
+        self._image_settings: dict[str, Any] = {
+            "num_draws": num_draws,
+            "lpips_network": lpips_network,
+            "lpips_weights_path": lpips_weights_path,
+        }
         self.last_result: EvaluationResult | None = None
+        self.last_results: list[EvaluationResult | ImageResult] = []
         self._evaluator: Evaluator | None = None
+        self._image_evaluator: ImageEvaluator | None = None
         self._validations = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._evaluator = None
+        self._evaluator = self._image_evaluator = None
         if stage == "predict" or trainer.fast_dev_run or not self.metrics:  # type: ignore[attr-defined]
             self._switch_off(trainer)
             return
@@ -74,16 +92,20 @@ class Evaluation(Callback):
         if isinstance(data, PointData):  # no pictures; `PointsView` measures them
             self._switch_off(trainer)
             return
-        reason = self._misfit(pl_module, data, split)
+        sets, images = split_names(self.metrics)
+        if images:
+            self._prepare_images(trainer, pl_module, data, split, images)
+        reason = self._misfit(pl_module, data, split) if sets else None
         if reason:
-            rank_zero_warn(f"Evaluation is off, no {', '.join(self.metrics)} will be computed: {reason}")
-            self._switch_off(trainer)
+            rank_zero_warn(f"Evaluation is off, no {', '.join(sets)} will be computed: {reason}")
+        if reason or not sets:
+            self._switch_off(trainer, of_images=False)
             return
         # Now, not when first needed: whatever is missing is said before training, and this is no inference mode, in
         # which a classifier could not be trained.
         self._evaluator = Evaluator(
             self.extractor,
-            metrics=self.metrics,
+            metrics=sets,
             num_samples=self.num_samples,
             split=split,
             batch_size=self.batch_size,
@@ -92,8 +114,21 @@ class Evaluation(Callback):
         with isolated():
             self._evaluator.prepare(cast(ImageData, data), trainer.strategy.root_device)
 
+    def _prepare_images(
+        self, trainer: Trainer, pl_module: LightningModule, data: Any, split: str, metrics: list[str]
+    ) -> None:
+        evaluator = ImageEvaluator(metrics, split, None, self.batch_size, self.seed, **self._image_settings)
+        reason = image_misfit(evaluator, pl_module, data)
+        if reason:
+            rank_zero_warn(f"Evaluation is off, no {', '.join(metrics)} will be computed: {reason}")
+            self._switch_off(trainer, of_images=True)
+            return
+        with isolated():
+            prepare_images(evaluator, pl_module, data, trainer.strategy.root_device)
+        self._image_evaluator = evaluator
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or self._evaluator is None:
+        if trainer.sanity_checking or not self._is_on:
             return
         if trainer.state.fn != "fit":
             self._evaluate(trainer, pl_module, "val")
@@ -103,7 +138,7 @@ class Evaluation(Callback):
         self._validations += 1
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._evaluator is not None:
+        if self._is_on:
             self._evaluate(trainer, pl_module, "test")
 
     def state_dict(self) -> dict[str, Any]:
@@ -125,21 +160,39 @@ class Evaluation(Callback):
             )
         return None
 
-    def _switch_off(self, trainer: Trainer) -> None:
-        """Keeps checkpoints from asking for scores that never come, which Lightning takes for an error."""
+    @property
+    def _is_on(self) -> bool:
+        return self._evaluator is not None or self._image_evaluator is not None
+
+    def _switch_off(self, trainer: Trainer, of_images: bool | None = None) -> None:
+        """Keeps checkpoints from asking for scores that never come, which Lightning takes for an error.
+
+        Arguments:
+            trainer: The trainer.
+            of_images: Which scores never come: those of single images, or those of samples; by default, all.
+        """
         for callback in trainer.checkpoint_callbacks:
             monitor = getattr(callback, "monitor", None)
-            if isinstance(monitor, str) and monitor.endswith("]") and hasattr(callback, "save_top_k"):
+            if not isinstance(monitor, str) or not monitor.endswith("]") or not hasattr(callback, "save_top_k"):
+                continue
+            if of_images is None or (monitor.partition("_")[0] in IMAGE_METRICS) == of_images:
                 callback.save_top_k = 0
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
-        assert self._evaluator is not None and isinstance(pl_module, SupportsSample)
+        weights = "raw" if find_ema(trainer) is None else "ema"
+        results: list[EvaluationResult | ImageResult] = []
         with inference(trainer, pl_module):
-            result = self._evaluator.evaluate(self._samples(pl_module), "raw" if find_ema(trainer) is None else "ema")
-        self.last_result = result
-        report(pl_module, result.named())
+            if self._evaluator is not None:
+                assert isinstance(pl_module, SupportsSample), "setup has seen to that"
+                self.last_result = self._evaluator.evaluate(self._samples(pl_module), weights)
+                results.append(self.last_result)
+            if self._image_evaluator is not None:
+                device = trainer.strategy.root_device
+                results += score_images(self._image_evaluator, pl_module, device, weights)
+        self.last_results = results
+        report(pl_module, {name: score for result in results for name, score in result.named().items()})
         if trainer.is_global_zero:
-            entry = {"step": trainer.global_step, **result.to_dict()}
+            entry = {"step": trainer.global_step, **results_dict(results)}
             with replacing(run_folder(trainer) / "evaluation" / f"{name}.json") as path:
                 path.write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
 

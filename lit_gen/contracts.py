@@ -16,6 +16,7 @@ __all__ = [
     "SupportsDiscriminator",
     "SupportsLatents",
     "SupportsLogProb",
+    "SupportsReconstruct",
     "SupportsSample",
     "SupportsStyles",
     "SupportsTranslate",
@@ -29,6 +30,8 @@ import torch
 from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
+"""Tensors by name, a row per image: ``image``, ``label``, … In data of pairs, ``target`` is what `translate` should
+make of the rest, whatever that is named (``source``, ``segmentation``); it may be the same tensor as ``image``."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
 
@@ -100,18 +103,61 @@ class SupportsStyles(Protocol):
 
 @runtime_checkable
 class SupportsTranslate(Protocol):
-    """A model that turns the images of a batch into other images."""
+    """A model that turns the images of a batch into other images.
 
-    def translate(self, batch: Batch) -> Tensor:
-        """Returns images in [−1, 1], shape [B, C, H, W]."""
+    Where the data have pairs, batches carry what should come out as ``target``, uint8 or in [−1, 1], shape
+    [B, C, H, W], and LPIPS, PSNR, SSIM and L1 compare it with what did. `translate` is called without it.
+    """
+
+    def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
+        """Returns images in [−1, 1], shape [B, C, H, W].
+
+        Arguments:
+            batch: Tensors by name, images in [−1, 1].
+            generator: The source of randomness, if there is any; see `SupportsSample.sample`.
+        """
+
+
+@runtime_checkable
+class SupportsReconstruct(Protocol):
+    """A model that takes images in, such as through a bottleneck, and gives them back as well as it can."""
+
+    def reconstruct(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
+        """Returns images in [−1, 1], of the shape of the images [B, C, H, W] in [−1, 1] that they should be.
+
+        Arguments:
+            image: The images.
+            label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
+            generator: The source of randomness, if there is any; see `SupportsSample.sample`.
+        """
 
 
 @runtime_checkable
 class SupportsLogProb(Protocol):
-    """A model with a likelihood, exact or bounded."""
+    r"""A model with a likelihood, exact or bounded from below.
 
-    def log_prob(self, image: Tensor) -> Tensor:
-        """Returns log p of images [B, C, H, W] in nats per image, shape [B]."""
+    `log_prob` is a log-*probability*, never a density: of the 8-bit image that the data hold, one of 256^D, with
+    everything between that image and the model's density included. A density q of y = (x + u) / 128 − 1, say, with
+    8-bit values x and noise u uniform in [0, 1)^D, gives the bound
+
+    .. math:: \log P(x) \ge \mathbb{E}_u[\log q(y)] - D \log 128
+
+    whose last term is the Jacobian of the scaling; further preprocessing (logits, say) adds its own. So −`log_prob` /
+    (D ln 2) is bits per dimension for every family, never below 0, and 8 for a model that knows nothing.
+
+    A model whose `log_prob` is of something else, or a bound that has a setting, says so in an attribute
+    ``log_prob_of``, a few words that stand in the protocol: ``"binarised images, IWAE bound of 5000 samples"``. Without
+    it they are ``"8-bit images"``.
+    """
+
+    def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
+        """Returns log P, or a bound that may be random, in nats per image, shape [B].
+
+        Arguments:
+            image: Images in [−1, 1] as the data module gives them, x / 127.5 − 1 for 8-bit values x; [B, C, H, W].
+            label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
+            generator: The source of randomness, if there is any; see `SupportsSample.sample`.
+        """
 
 
 @runtime_checkable

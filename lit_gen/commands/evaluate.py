@@ -2,14 +2,18 @@
 
 __all__ = ["run"]
 
+import inspect
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from lit_gen.callbacks.image_scoring import prepare_images, score_images
 from lit_gen.callbacks.sampling import draw
 from lit_gen.commands.arguments import flag_values, flag_words
 from lit_gen.commands.checkpointed import (
@@ -26,10 +30,15 @@ from lit_gen.commands.recorded import trusted_config
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
-from lit_gen.metrics import Evaluator
-from lit_gen.training.loading import averaged_state
+from lit_gen.metrics import EvaluationResult, Evaluator
+from lit_gen.metrics.image_evaluator import ImageEvaluator
+from lit_gen.metrics.image_result import ImageResult, results_dict
+from lit_gen.metrics.requested import split_names
+from lit_gen.training.loading import averaged_state, load_model
 
 _CLASSIFIER = "lit_gen.metrics.extractors.Classifier"
+
+E = TypeVar("E")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         UserError: If an argument, or what it names, is wrong.
     """
     import_all()
-    parser, names = _parser()
+    parser, names, image_names = _parser()
     # The checkpoint's data are the parser's default, so it is read before the arguments are understood.
     path, runs = (next((v for _, v in flag_values(arguments, flag)[::-1]), None) for flag in ("--ckpt_path", "--runs"))
     checkpoint = read_wanted(path, runs or "runs")
@@ -53,8 +62,10 @@ def run(arguments: Sequence[str]) -> int:
     if config.data is None:
         raise UserError(f"'{checkpoint['path']}' does not say which data it was trained on; name them with --data")
     device = choose_device(config.device)
+    sets, images = split_names(config.metrics)
     made = instantiate(parser, config)
-    evaluator = Evaluator(**{name: made[name] for name in names})
+    evaluator = _chosen(Evaluator, made, names, sets)
+    image_evaluator = _chosen(ImageEvaluator, made, image_names, images)
     data = made.data
     if isinstance(data, PointData):
         raise UserError(
@@ -63,28 +74,43 @@ def run(arguments: Sequence[str]) -> int:
     if hasattr(data, "check"):
         data.check()
     data.prepare_data()
-    model = load_sampler(checkpoint, config.weights, config.trust, device)
-    evaluator.prepare(data, device)
-
-    @torch.no_grad()
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for index in evaluator.indices():
-            yield index, draw(model, config.seed, index.tolist())  # type: ignore[arg-type]
-
+    if evaluator:
+        model = load_sampler(checkpoint, config.weights, config.trust, device)
+    else:
+        model = load_model(checkpoint, config.weights, config.trust).to(device)
     weights = "ema" if config.weights == "ema" and averaged_state(checkpoint) else "raw"
-    result = evaluator.evaluate(batches(), weights)
-    print(result.table())
+    if image_evaluator:  # first: whatever the model cannot do is said before anything is computed
+        prepare_images(image_evaluator, model, data, device)
+    results: list[EvaluationResult | ImageResult] = []
+    if evaluator:
+        evaluator.prepare(data, device)
+
+        @torch.no_grad()
+        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+            for index in evaluator.indices():
+                yield index, draw(model, config.seed, index.tolist())  # type: ignore[arg-type]
+
+        results.append(evaluator.evaluate(batches(), weights))
+    if image_evaluator:
+        results += score_images(image_evaluator, model, device, weights)
+    print("\n\n".join(result.table() for result in results))
     if output:
         with replacing(output) as temporary:
-            temporary.write_text(result.to_json(), "utf-8")
+            temporary.write_text(json.dumps(results_dict(results), indent=2, allow_nan=False) + "\n", "utf-8")
     return 0
 
 
-def _parser() -> tuple[ArgumentParser, list[str]]:
-    """Returns the parser and the names of the evaluator's own arguments."""
-    parser = checkpoint_parser("Score a checkpoint's samples against real images.")
+def _chosen(evaluator: type[E], made: Namespace, names: Sequence[str], metrics: Sequence[str]) -> E | None:
+    """Returns an evaluator with the arguments that are its own, None if none of its metrics is asked for."""
+    return evaluator(**{name: made[name] for name in names} | {"metrics": metrics}) if metrics else None
+
+
+def _parser() -> tuple[ArgumentParser, list[str], list[str]]:
+    """Returns the parser and the names of the arguments of either evaluator; some are of both."""
+    parser = checkpoint_parser("Score a checkpoint's samples against real images, or what it makes of each of them.")
     parser.add_argument("--output", type=str | None, help="the JSON file to write")
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     names = parser.add_class_arguments(Evaluator, None, as_group=False, fail_untyped=False)
+    own = parser.add_class_arguments(ImageEvaluator, None, as_group=False, fail_untyped=False, skip=set(names))
     parser.set_defaults({"extractor": {"class_path": _CLASSIFIER}})
-    return parser, names
+    return parser, names, [*own, *inspect.signature(ImageEvaluator).parameters.keys() & set(names)]

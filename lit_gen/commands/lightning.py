@@ -181,10 +181,10 @@ def _score(cli: Cli, source: Mapping[str, Any]) -> None:
     getattr(cli.trainer, cli.command)(cli.model, datamodule=cli.datamodule, verbose=False, **source)
     if not cli.trainer.is_global_zero:
         return
-    result = cli.config_init["evaluation"].last_result
-    scores = result.named() if result else {}
+    results = cli.config_init["evaluation"].last_results
+    scores = {name for result in results for name in result.named()}
     for name, value in cli.trainer.callback_metrics.items():
         if name not in scores:
             print(f"{name}  {float(value):.5g}")
-    if result:
-        print(result.table())
+    if results:
+        print("\n\n".join(result.table() for result in results))

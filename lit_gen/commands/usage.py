@@ -119,10 +119,10 @@ COMMANDS = {
         ),
     ),
     "evaluate": Command(
-        "score a checkpoint's samples against real images",
+        "score a checkpoint's samples against real images, or what it makes of each of them",
         (
             _CHECKPOINT,
-            Option("--metrics", "LIST", "of fid, is, kid, pr (default: fid,is,kid)"),
+            Option("--metrics", "LIST", "of fid, is, kid, pr, psnr, ssim, l1, lpips, bpd, nll (default: fid,is,kid)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
             Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
@@ -141,6 +141,7 @@ COMMANDS = {
         (
             "lit-gen evaluate --ckpt_path best --metrics fid,kid --num_samples 1000 --output eval.json",
             "lit-gen evaluate --ckpt_path last --extractor InceptionV3 --extractor.weights_path inception.pth",
+            "lit-gen evaluate --ckpt_path last --metrics psnr,ssim,lpips,bpd",
         ),
     ),
     # Its kinds have options and examples of their own: lit_gen.commands.diagnose.usage.

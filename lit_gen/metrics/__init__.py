@@ -6,6 +6,9 @@ An `Evaluator` sends images once through one `Extractor` and feeds all metrics w
 
 Metrics see features and fixed statistics of the real images, never images. Every result carries its
 `EvaluationProtocol`; scores with unlike protocols cannot be compared.
+
+An `ImageEvaluator` scores what a model makes of each image of a split: a translation or a reconstruction by PSNR, SSIM,
+L1 and LPIPS, a likelihood by bits per dimension; an `ImageResult` holds the mean over images and its standard error.
 """
 
 __all__ = [
@@ -18,6 +21,9 @@ __all__ = [
     "Features",
     "FrechetDistance",
     "GaussianKernelDistance",
+    "ImageEvaluator",
+    "ImageProtocol",
+    "ImageResult",
     "InceptionScore",
     "KernelDistance",
     "MeanDiscrepancy",
@@ -31,6 +37,9 @@ from lit_gen.metrics.evaluator import Evaluator
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.frechet_distance import FrechetDistance
 from lit_gen.metrics.gaussian_kernel_distance import GaussianKernelDistance
+from lit_gen.metrics.image_evaluator import ImageEvaluator
+from lit_gen.metrics.image_protocol import ImageProtocol
+from lit_gen.metrics.image_result import ImageResult
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
 from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy

@@ -1,0 +1,81 @@
+"""Scores of single images, averaged, together with the protocol they were computed by."""
+
+__all__ = ["ImageResult", "results_dict"]
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import Self
+
+from lit_gen.errors import UserError
+from lit_gen.metrics.image_protocol import ImageProtocol
+from lit_gen.metrics.result import EvaluationResult
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What an evaluation of single images found; it reads like an `EvaluationResult`.
+
+    Attributes:
+        metrics: For every metric the mean over images and its standard error: ``psnr_mean``, ``psnr_std``.
+        protocol: How they came about.
+        seconds: What the time of this process went into: ``prepare``, ``model`` and ``metrics``.
+    """
+
+    metrics: Mapping[str, float]
+    protocol: ImageProtocol
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the result that `to_dict` wrote; what stands beside it is left alone.
+
+        Raises:
+            UserError: If it is none, or its protocol is none of this version.
+        """
+        missing = [name for name in ("metrics", "protocol", "seconds") if not isinstance(values.get(name), Mapping)]
+        if missing:
+            raise UserError(f"this is no result of an evaluation: it lacks {', '.join(missing)}")
+        return cls(dict(values["metrics"]), ImageProtocol.from_dict(values["protocol"]), dict(values["seconds"]))
+
+    def named(self) -> dict[str, float]:
+        """Returns the scores by the names that they are logged and shown by: ``psnr_mean[reconstruction]``."""
+        return {f"{name}[{self.protocol.task}]": value for name, value in self.metrics.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain values."""
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
+        return {"metrics": dict(self.metrics), "protocol": self.protocol.to_dict(), "seconds": seconds}
+
+    def to_json(self) -> str:
+        """Returns everything as JSON, indented; the names are those of the attributes."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    def table(self) -> str:
+        """Returns a plain table for a terminal: the means with their standard errors, and what a reader must know."""
+        protocol = self.protocol
+        asked = [name for name in protocol.settings if f"{name}_mean" in self.metrics]
+        rows = []
+        for name in asked:
+            mean, error = self.metrics[f"{name}_mean"], self.metrics[f"{name}_std"]
+            rows.append((f"{name}[{protocol.task}]", f"{mean:.5g} ± {error:.2g}"))
+        rows += [
+            ("scored", f"{protocol.compared}, {protocol.weights} weights, seed {protocol.seed}"),
+            ("real", f"{protocol.num_images} images of {protocol.data}, {protocol.split} split"),
+            ("settings", "; ".join(f"{name}: {_listed(protocol.settings[name])}" for name in asked)),
+            ("protocol", protocol.hash[:8]),
+        ]
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value[:8] if name == 'sha256' else value}" for name, value in settings.items())
+
+
+def results_dict(results: Sequence[EvaluationResult | ImageResult]) -> dict[str, Any]:
+    """Returns results of one model as plain values: the first as it is alone, the others, each whole, in ``more``."""
+    first, *more = (result.to_dict() for result in results)
+    return {**first, "more": more} if more else first

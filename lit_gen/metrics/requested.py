@@ -1,0 +1,22 @@
+"""Which evaluator computes which of the metrics that are asked for."""
+
+__all__ = ["split_names"]
+
+from collections.abc import Sequence
+
+from lit_gen.metrics.evaluator import METRICS
+from lit_gen.metrics.image_evaluator import IMAGE_METRICS
+from lit_gen.metrics.metric_names import metric_names
+
+
+def split_names(metrics: Sequence[str] | str) -> tuple[list[str], list[str]]:
+    """Returns the names of metrics of sets of samples, for an `Evaluator`, and of single images, `ImageEvaluator`.
+
+    Arguments:
+        metrics: The names, or one string with commas.
+
+    Raises:
+        UserError: If one is unknown, or there is none.
+    """
+    names = metric_names(metrics, (*METRICS, *IMAGE_METRICS))
+    return [name for name in names if name in METRICS], [name for name in names if name in IMAGE_METRICS]
