@@ -25,10 +25,11 @@ def resize_tensorflow1(image: Tensor, size: int) -> Tensor:
 
 def _matrix(side: int, size: int, like: Tensor) -> Tensor:
     """Returns the interpolation along one side, shape [size, side]."""
-    source = torch.arange(size, dtype=torch.float64) * (side / size)  # on the CPU: not every device has float64
+    # In float32 and on the CPU whatever the images are in: places round as they did when scores were published.
+    source = torch.arange(size, dtype=torch.float32) * (side / size)
     low = source.long()
     weight = source - low
-    matrix = torch.zeros(size, side, dtype=torch.float64)
+    matrix = torch.zeros(size, side)
     matrix.scatter_add_(1, low[:, None], 1.0 - weight[:, None])
     matrix.scatter_add_(1, (low + 1).clamp(max=side - 1)[:, None], weight[:, None])
     return matrix.to(like)

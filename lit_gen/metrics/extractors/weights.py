@@ -95,7 +95,7 @@ def _from_torchscript(path: Path) -> dict[str, Tensor]:
     """Returns the state_dict of a TorchScript file that is trusted."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore")  # that TorchScript is on its way out
             module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise UserError(f"{path} is damaged or no TorchScript file that this version of torch reads") from error
