@@ -124,7 +124,7 @@ COMMANDS = {
             _CHECKPOINT,
             Option("--metrics", "LIST", "of fid, is, kid, pr, psnr, ssim, l1, lpips, bpd, nll (default: fid,is,kid)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
-            Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
+            Option("--extractor", "CLASS", "Classifier (default), InceptionV3, DINOv2, CLIP, VGG16 or TorchModule"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
             Option("--split", "NAME", "the real images: test, val or train (default: test)"),
             Option("--output", "FILE", "write scores and protocol as JSON"),

@@ -119,6 +119,9 @@ CASES = [
     (["evaluate", *CKPT, "--extractor", "Incepton"], "no class 'Incepton'; did you mean 'InceptionV3'?"),
     (["evaluate", *CKPT, "--extractor", "InceptionV3", "--extractor.weight_path", "x"], "did you mean 'weights_path'?"),
     (["evaluate", *CKPT, "--extractor", "InceptionV3", "--extractor.weights_path", "x"], "file x does not exist"),
+    (["evaluate", *CKPT, "--extractor", "DINOv2", "--extractor.weights_path", "x"], "file x does not exist"),
+    (["evaluate", *CKPT, "--extractor", "CLIP", "--extractor.variant", "vit-b-33"], "vit-b-32"),
+    (["evaluate", *CKPT, "--extractor", "VGG16", "--extractor.weights_path", "x"], "file x does not exist"),
     (["evaluate", *CKPT, "--split", "tst"], "there is no split 'tst'"),
     (["evaluate", *CKPT, "--num_samples", "1"], "num_samples is 1"),
 ]

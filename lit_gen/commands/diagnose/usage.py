@@ -22,7 +22,7 @@ _DATA = (
     Option("--data.KEY", "VALUE", "one of the data's arguments, as in --data.root DIR"),
 )
 _EXTRACTOR = (
-    Option("--extractor", "CLASS", "Classifier, or InceptionV3 (default: Classifier)"),
+    Option("--extractor", "CLASS", "Classifier (default), InceptionV3, DINOv2, CLIP, VGG16 or TorchModule"),
     Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
 )
 

@@ -49,12 +49,19 @@ class Extractor(nn.Module, ABC):
     def describe(self) -> dict[str, Any]:
         """Returns what the features depend on, as plain values; valid after `prepare`.
 
-        ``sha256`` of the weights, the name of the ``resize`` and, for a classifier, its ``accuracy`` on the test split
-        in [0, 1] go into the protocol by these names.
+        ``name``, the ``sha256`` of the weights, the ``resize`` and, for a classifier, its ``accuracy`` on the test
+        split in [0, 1] go into the protocol: between them they must tell apart all that decides a feature.
         """
 
-    def hold(self, network: nn.Module, device: torch.device) -> None:
-        """Keeps a network for inference, outside the module tree."""
+    def hold(self, network: nn.Module, device: torch.device, compile: bool = False) -> None:
+        """Keeps a network for inference, outside the module tree.
+
+        Arguments:
+            network: The network.
+            device: Where it goes.
+            compile: Whether it is compiled; this happens when it is first used, and again for a new size of batch.
+        """
         for parameter in network.parameters():
             parameter.requires_grad_(False)
-        self.__dict__["network"] = network.to(device).eval()
+        network = network.to(device).eval()
+        self.__dict__["network"] = torch.compile(network) if compile else network

@@ -3,9 +3,7 @@
 __all__ = ["InceptionV3"]
 
 import io
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +12,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.extractors.extractor import Extractor
-from lit_gen.metrics.extractors.weights import load_weights, weights_hash
+from lit_gen.metrics.extractors.published_weights import PublishedWeights, get_weights
+from lit_gen.metrics.extractors.weights import weights_hash
 from lit_gen.metrics.features import Features
 
 SIZE = 299
@@ -61,8 +60,7 @@ class InceptionV3(Extractor):
     """Creates the extractor of the published FID, KID and IS: 2048 features, 1008 logits, of RGB images at 299 × 299.
 
     The network and its resize are torch-fidelity's, and equal to it within float32 rounding; grey images are repeated
-    into three channels. Weights come from ``weights_path``, else from torch hub's cache, else torch-fidelity's address
-    on the internet.
+    into three channels.
 
     References:
         | Rethinking the Inception Architecture for Computer Vision (Szegedy et al., 2016)
@@ -70,12 +68,15 @@ class InceptionV3(Extractor):
         | torch-fidelity: High-fidelity performance metrics for generative models in PyTorch (Obukhov et al., 2020)
 
     Arguments:
-        weights_path: A file with torch-fidelity's state_dict; looked for and downloaded by default.
+        weights_path: A file with torch-fidelity's state_dict; looked for in torch hub's folder and in
+            ``LIT_GEN_CACHE/weights``, else downloaded, by default.
+        weights_sha256: The SHA-256 that the file must have, at least its first 8 digits.
     """
 
-    def __init__(self, weights_path: str | None = None) -> None:
+    def __init__(self, weights_path: str | None = None, weights_sha256: str | None = None) -> None:
         super().__init__()
         self.weights_path = weights_path
+        self.weights_sha256 = weights_sha256
         self._sha256: str | None = None
 
     @property
@@ -93,7 +94,10 @@ class InceptionV3(Extractor):
         if channels not in (1, 3):
             raise UserError(f"InceptionV3 sees grey or RGB images; those of {data.name} have {channels} channels")
         if self._sha256 is None:
-            state, source = self._weights()
+            from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+            published = PublishedWeights.at(URL_INCEPTION_V3)
+            state, source = get_weights(published, self.weights_path, self.weights_sha256)
             self.hold(_Network(_inception(state, source)), device)
             self._sha256 = weights_hash(state)
         else:
@@ -107,24 +111,6 @@ class InceptionV3(Extractor):
     def describe(self) -> dict[str, Any]:
         """Returns name, resize and the hash of the weights."""
         return {"name": self.name, "resize": f"TensorFlow 1 bilinear to {SIZE}", "sha256": self._sha256}
-
-    def _weights(self) -> tuple[dict[str, Tensor], str]:
-        """Returns the weights and the name of where they came from."""
-        from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-        if self.weights_path is not None:
-            return load_weights(self.weights_path), self.weights_path
-        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(URL_INCEPTION_V3).path).name
-        if not path.is_file():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), progress=False)
-            except Exception as error:  # no network, no permission, a full disk: all end in the same advice
-                raise UserError(
-                    f"the Inception weights are not at {path} and could not be downloaded; get {URL_INCEPTION_V3} and "
-                    "put it there, or name the file by --extractor.weights_path, or use --extractor Classifier"
-                ) from error
-        return load_weights(path), str(path)
 
 
 def _inception(state: dict[str, Tensor], source: str) -> nn.Module:

@@ -13,8 +13,9 @@ from torch.nn.functional import interpolate
 
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
+from lit_gen.metrics.cache import content_hash
 from lit_gen.metrics.extractors.extractor import Extractor
-from lit_gen.metrics.extractors.weights import load_weights, weights_hash
+from lit_gen.metrics.extractors.weights import check_file, load_weights, weights_hash
 from lit_gen.metrics.features import Features
 
 
@@ -29,6 +30,7 @@ class TorchModule(Extractor):
         module: The import path of a module class or of a function that returns one, ``torchvision.models.resnet18``.
             Without it ``weights_path`` is a TorchScript file.
         weights_path: The module's state_dict, or a TorchScript file; TorchScript is code, so take what you trust.
+        weights_sha256: The SHA-256 that the file must have, at least its first 8 digits; unchecked by default.
         arguments: Keyword arguments of the class or function.
         label: The name that stands in metric names; by default the last part of the import path, or the file's name.
         size: Height and width that images are resized to; as they are by default.
@@ -36,6 +38,7 @@ class TorchModule(Extractor):
         channels: The module's channels; grey images are repeated. The images' own by default.
         mean: Subtracted per channel from values in [0, 1].
         std: Divides per channel what is left.
+        compile: Whether the module is compiled: faster after a minute or so.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class TorchModule(Extractor):
         channels: int | None = None,
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
+        weights_sha256: str | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if module is None and weights_path is None:
@@ -57,6 +62,7 @@ class TorchModule(Extractor):
             raise UserError(f"TorchModule's std is {list(std)}, but must be above 0")
         self.module = module
         self.weights_path = weights_path
+        self.weights_sha256 = weights_sha256
         self.arguments = arguments or {}
         self.label = label or (module.rpartition(".")[2].lower() if module else Path(str(weights_path)).stem)
         self.size = size
@@ -64,6 +70,7 @@ class TorchModule(Extractor):
         self.channels = channels
         self.mean = tuple(mean)
         self.std = tuple(std)
+        self.compile_network = compile
         self._sha256: str | None = None
 
     @property
@@ -80,10 +87,12 @@ class TorchModule(Extractor):
         if self._sha256 is None:
             network = self._imported() if self.module else self._scripted()
             state = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
-            self.hold(network, device)
-            self._sha256 = weights_hash(state)
+            self.hold(network, device, self.compile_network)
+            self._sha256 = content_hash(
+                {"weights": weights_hash(state), "module": self.module, "arguments": self._arguments()}
+            )
         else:
-            self.hold(self.network, device)
+            self.network.to(device)
         try:
             with torch.no_grad():
                 self(torch.zeros(1, *data.image_shape, dtype=torch.uint8, device=device))
@@ -110,15 +119,21 @@ class TorchModule(Extractor):
         return Features(features, logits)
 
     def describe(self) -> dict[str, Any]:
-        """Returns name, module, resize and normalisation, and the hash of the weights."""
+        """Returns name, module, resize and normalisation, and the hash of module, arguments and weights.
+
+        Two modules may have the same weights, or none, and see images differently.
+        """
         to = f"{self.resize}, antialiased, to {self.size}" if self.size else "none"
         return {
             "name": self.name,
             "module": self.module,
-            "arguments": repr(sorted(self.arguments.items())),
+            "arguments": self._arguments(),
             "resize": f"{to}; mean {list(self.mean)}, std {list(self.std)}",
             "sha256": self._sha256,
         }
+
+    def _arguments(self) -> str:
+        return repr(sorted(self.arguments.items()))
 
     def _imported(self) -> nn.Module:
         """Returns the module that the import path names, with its weights."""
@@ -138,7 +153,7 @@ class TorchModule(Extractor):
             raise UserError(f"{path} gives a {type(network).__name__}, not a torch module")
         if self.weights_path is not None:
             try:
-                network.load_state_dict(load_weights(self.weights_path))
+                network.load_state_dict(load_weights(self.weights_path, self.weights_sha256))
             except RuntimeError as error:
                 raise UserError(f"{self.weights_path} does not hold the weights of {path}") from error
         return network
@@ -148,6 +163,8 @@ class TorchModule(Extractor):
         path = Path(str(self.weights_path)).expanduser()
         if not path.is_file():
             raise UserError(f"the TorchScript file {path} does not exist")
+        if self.weights_sha256 is not None:
+            check_file(path, self.weights_sha256)
         try:
             network: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
         except RuntimeError as error:

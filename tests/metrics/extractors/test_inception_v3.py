@@ -1,5 +1,6 @@
 """torch-fidelity's Inception, and what is said when its weights cannot be had."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -37,7 +38,10 @@ def test_features_of_torch_fidelity(
     )
     expected = theirs(image)
     hub.mkdir(parents=True)
-    (hub / "weights-inception-2015-12-05-6726825d.pth").symlink_to(inception_weights)  # found where torch hub keeps it
+    # Found where torch hub keeps it, under a name with its hash.
+    file = f"weights-inception-{hashlib.sha256(inception_weights.read_bytes()).hexdigest()[:8]}.pth"
+    (hub / file).symlink_to(inception_weights)
+    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", f"https://nowhere.org/{file}")
     state = torch.get_rng_state()
     ours = InceptionV3()
     ours.prepare(data, CPU)
@@ -58,7 +62,11 @@ def test_absent_weights(squares: Callable[..., ImageData], hub: Path) -> None:
         InceptionV3().prepare(squares(), CPU)
     message = str(caught.value)
     assert "\n" not in message
-    assert str(hub) in message and "https://" in message and "--extractor.weights_path" in message
+    assert (
+        str(hub / "weights-inception-2015-12-05-6726825d.pth") in message
+        and "https://" in message
+        and "--extractor.weights_path" in message
+    )
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         InceptionV3("nowhere.pth").prepare(squares(), CPU)
 

@@ -1,5 +1,6 @@
 """Any module can be an extractor."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,27 @@ def test_module_by_import_path(squares: Callable[..., ImageData], tmp_path: Path
     weight, bias = plain.network.weight, plain.network.bias
     expected = nn.functional.conv2d(image.expand(-1, 3, -1, -1) / 255.0, weight, bias).mean((2, 3))
     torch.testing.assert_close(plain(image).features, expected)
+
+
+def test_hash_tells_apart_what_has_the_same_weights(squares: Callable[..., ImageData], tmp_path: Path) -> None:
+    found = []
+    for settings in ({"kernel_size": 2}, {"kernel_size": 2, "stride": 3}):
+        for module in ("torch.nn.AvgPool2d", "torch.nn.MaxPool2d"):
+            extractor = TorchModule(module, arguments=settings)
+            extractor.prepare(squares(), CPU)
+            found.append(extractor.describe()["sha256"])
+    assert len(set(found)) == 4
+
+
+def test_files_hash(squares: Callable[..., ImageData], tmp_path: Path) -> None:
+    torch.save(nn.Conv2d(3, 5, 3).state_dict(), tmp_path / "state.pt")
+    torch.jit.script(Pair()).save(str(tmp_path / "pair.pt"))
+    for name, settings in (("state", CONVOLUTION), ("pair", {})):
+        path = tmp_path / f"{name}.pt"
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        TorchModule(**settings, weights_path=str(path), weights_sha256=sha256[:12]).prepare(squares(), CPU)
+        with pytest.raises(UserError, match=f"SHA-256 is {sha256}"):
+            TorchModule(**settings, weights_path=str(path), weights_sha256="0" * 64).prepare(squares(), CPU)
 
 
 class Pair(nn.Module):
