@@ -2,9 +2,7 @@
 
 __all__ = ["PerceptualSimilarity"]
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +11,14 @@ from torchmetrics.functional.image.lpips import _NoTrainLpips
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.quantize import from_uint8
-from lit_gen.metrics.extractors.weights import load_weights, weights_hash
+from lit_gen.metrics.extractors.published_weights import PublishedWeights, get_weights
+from lit_gen.metrics.extractors.weights import weights_hash
 from lit_gen.metrics.paired_metric import PairedMetric
 from lit_gen.metrics.precision import feature_arithmetic
 
 Network = Literal["vgg", "alex", "squeeze"]
 _BACKBONES: dict[str, str] = {"vgg": "VGG16", "alex": "AlexNet", "squeeze": "SqueezeNet1_1"}
+_ADVICE = "name the file by lpips_weights_path, or leave out 'lpips'"
 _LEAST: dict[str, int] = {"vgg": 16, "alex": 31, "squeeze": 17}
 
 
@@ -26,7 +26,7 @@ class PerceptualSimilarity(PairedMetric):
     """Creates the learned perceptual distance of each image; 0 is best.
 
     The network and its published linear heads are torchmetrics', the backbone's weights torchvision's: from
-    ``weights_path``, else from torch hub's cache, else from torchvision's address on the internet. Grey images are
+    ``weights_path``, else from a cache folder, else from torchvision's address on the internet. Grey images are
     repeated into three channels. Nothing is resized.
 
     References:
@@ -68,7 +68,8 @@ class PerceptualSimilarity(PairedMetric):
                 f"{height}×{width}: leave out 'lpips'"
             )
         if self._lpips is None:
-            state, source = self._weights()
+            published = PublishedWeights.torchvision(f"{_BACKBONES[self.network]}_Weights.DEFAULT")
+            state, source = get_weights(published, self.weights_path, advice=_ADVICE)
             self._lpips = _with_backbone(self.network, state, source)
             self._sha256 = weights_hash(self._lpips.state_dict())
         self._lpips.to(device)
@@ -85,26 +86,6 @@ class PerceptualSimilarity(PairedMetric):
         with feature_arithmetic(device):
             distance: Tensor = self._lpips(x, y)
         return distance.flatten()
-
-    def _weights(self) -> tuple[dict[str, Tensor], str]:
-        """Returns the backbone's weights and the name of where they came from."""
-        if self.weights_path is not None:
-            return load_weights(self.weights_path), self.weights_path
-        import torchvision
-
-        url = getattr(torchvision.models, f"{_BACKBONES[self.network]}_Weights").DEFAULT.url
-        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
-        if not path.is_file():
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                prefix = path.stem.rpartition("-")[2]  # the file's name ends with the start of its hash
-                torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
-            except Exception as error:  # no network, no permission, a full disk: all end in the same advice
-                raise UserError(
-                    f"the weights of lpips are not at {path} and could not be downloaded; get {url} and put it there, "
-                    "or name the file by lpips_weights_path, or leave out 'lpips'"
-                ) from error
-        return load_weights(path), str(path)
 
 
 def _with_backbone(network: Network, state: dict[str, Tensor], source: str) -> nn.Module:

@@ -1,6 +1,8 @@
 """Scores of pairs against closed forms, scipy and torchmetrics."""
 
+import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from torchvision.models import alexnet, squeezenet1_1
 from torchvision.models.vgg import cfgs, make_layers
 
 from lit_gen.errors import UserError
+from lit_gen.metrics.extractors.published_weights import PublishedWeights
 from lit_gen.metrics.perceptual_similarity import PerceptualSimilarity
 from lit_gen.metrics.pixel_metrics import MeanAbsoluteError, PeakSignalNoiseRatio, StructuralSimilarity
 
@@ -138,7 +141,13 @@ def test_lpips_takes_what_torch_hub_has(weights: Any, tmp_path: Path, monkeypatc
     _, path = weights("squeeze")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").write_bytes(Path(path).read_bytes())
+    content = Path(path).read_bytes()
+    (tmp_path / "checkpoints" / "squeezenet1_1-b8a52dc0.pth").write_bytes(content)
+    # Random weights are not what was published, but for a different hash they would not be used.
+    published = replace(
+        PublishedWeights.torchvision("SqueezeNet1_1_Weights.DEFAULT"), sha256=hashlib.sha256(content).hexdigest()
+    )
+    monkeypatch.setattr(PublishedWeights, "torchvision", lambda name: published)
     named, found = PerceptualSimilarity("squeeze", path), PerceptualSimilarity("squeeze")
     output, target = pairs(2, 3, 20, 20)
     for metric in (named, found):
@@ -153,7 +162,9 @@ def test_lpips_without_its_weights(weights: Any, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
-    with pytest.raises(UserError, match=r"vgg16-397923af\.pth and could not be downloaded; get https://\S+ and put"):
+    with pytest.raises(
+        UserError, match=r"vgg16-397923af\.pth and could not be downloaded \(no network\); get .*lpips_weights_path"
+    ):
         PerceptualSimilarity().prepare((3, 32, 32), CPU)
     with pytest.raises(UserError, match=r"nowhere\.pth does not exist"):
         PerceptualSimilarity("vgg", "nowhere.pth").prepare((3, 32, 32), CPU)

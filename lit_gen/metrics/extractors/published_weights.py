@@ -19,6 +19,8 @@ from lit_gen.metrics.extractors.weights import check_file, load_weights
 
 log = logging.getLogger(__name__)
 
+_ADVICE = "name the file by --extractor.weights_path, or use --extractor Classifier, which needs none"
+
 
 @dataclass(frozen=True)
 class PublishedWeights:
@@ -53,7 +55,7 @@ class PublishedWeights:
         return cls.at(get_weight(name).url)
 
 
-def find_weights(published: PublishedWeights) -> Path:
+def find_weights(published: PublishedWeights, advice: str = _ADVICE) -> Path:
     """Returns the file, whole, from torch hub's folder or ``LIT_GEN_CACHE/weights``, or downloads it to the first.
 
     A file whose hash is wrong is passed over, and replaced by the download. The download goes to another name, is
@@ -82,14 +84,13 @@ def find_weights(published: PublishedWeights) -> Path:
     except Exception as error:  # no network, no permission, a full disk, a wrong hash: all end in the same advice
         raise UserError(
             f"the weights are not at {path}{passed_over} and could not be downloaded ({first_line(error)}); get "
-            f"{published.url} and put it there, or name the file by --extractor.weights_path, or use --extractor "
-            "Classifier, which needs none"
+            f"{published.url} and put it there, or {advice}"
         ) from error
     return path
 
 
 def get_weights(
-    published: PublishedWeights, path: str | None = None, sha256: str | None = None
+    published: PublishedWeights, path: str | None = None, sha256: str | None = None, advice: str = _ADVICE
 ) -> tuple[dict[str, Tensor], str]:
     """Returns weights and the name of where they came from: the user's file, else what was published.
 
@@ -99,6 +100,7 @@ def get_weights(
         published: Where they are published.
         path: The user's own file.
         sha256: The SHA-256 that the file must have; by default what was published is checked, and the user's is not.
+        advice: What else can be done where they cannot be had, for the message.
 
     Raises:
         UserError: If they cannot be had, on every process.
@@ -107,7 +109,7 @@ def get_weights(
     def read() -> tuple[dict[str, Tensor], str]:
         if path is not None:
             return load_weights(path, sha256), path
-        found = find_weights(published)
+        found = find_weights(published, advice)
         return load_weights(found, sha256 or published.sha256), str(found)
 
     return from_rank_zero(read)
