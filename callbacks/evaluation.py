@@ -3,6 +3,7 @@
 __all__ = ["Evaluation"]
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.callbacks.ema import find_ema
+from lit_gen.callbacks.evaluation_budget import EvaluationBudget, validates_last
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
@@ -20,6 +22,8 @@ from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator
 from lit_gen.metrics.extractors import Classifier, Extractor
 from lit_gen.training.seeding import isolated
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation(Callback):
@@ -31,7 +35,11 @@ class Evaluation(Callback):
     Extractor and statistics of the real images are made before training starts. Neither the training nor any global
     random number is touched.
 
-    How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored.
+    How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored. What
+    an evaluation cost is logged as ``speed/evaluation_seconds``, its parts as ``speed/evaluation_generate``,
+    ``…_features`` and ``…_metrics``, and the share of the training time that all of them took so far as
+    ``speed/evaluation_share``. With ``max_share``, an evaluation that would exceed that share is put off to a later
+    validation: fewer are scored, by the same protocol. The first and the last validation are scored whatever they cost.
 
     Arguments:
         metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr``; none turns scoring off, and with it the checkpoints
@@ -41,6 +49,10 @@ class Evaluation(Callback):
         every_n_validations: Only every n-th validation is scored.
         batch_size: The images drawn at once.
         seed: The seed of the images.
+        max_share: The most of the training time, between 0 and 1, that evaluations may take; any by default.
+
+    Raises:
+        UserError: If a number makes no sense.
     """
 
     def __init__(
@@ -51,6 +63,7 @@ class Evaluation(Callback):
         every_n_validations: int = 1,
         batch_size: int = 128,
         seed: int = 0,
+        max_share: float | None = None,
     ) -> None:
         if every_n_validations < 1:
             raise UserError(f"Evaluation's every_n_validations is {every_n_validations}, and must be at least 1")
@@ -61,6 +74,8 @@ class Evaluation(Callback):
         self.last_result: EvaluationResult | None = None
         self._evaluator: Evaluator | None = None
         self._validations = 0
+        self._budget = EvaluationBudget(max_share)
+        self._held: dict[Callback, int] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._evaluator = None
@@ -98,19 +113,35 @@ class Evaluation(Callback):
         if trainer.state.fn != "fit":
             self._evaluate(trainer, pl_module, "val")
             return
-        if self._validations % self.every_n_validations == 0:
-            self._evaluate(trainer, pl_module, f"step_{trainer.global_step:08d}")
+        regular = self._validations % self.every_n_validations == 0
+        always = self._validations == 0 or (self._budget.max_share is not None and validates_last(trainer))
         self._validations += 1
+        # The first process decides on the budget, for the others' clocks differ.
+        if always or (regular and trainer.strategy.broadcast(self._budget.allows_another())):
+            self._release()
+            self._evaluate(trainer, pl_module, f"step_{trainer.global_step:08d}")
+            return
+        self._hold(trainer)
+        if regular:
+            self._put_off(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._budget.start()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._budget.stop()
+        self._release()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._evaluator is not None:
             self._evaluate(trainer, pl_module, "test")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"validations": self._validations}
+        return {"validations": self._validations, **self._budget.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._validations = state_dict["validations"]
+        self._budget.load_state_dict(state_dict)
 
     def _misfit(self, pl_module: LightningModule, data: Any, split: str) -> str | None:
         """Says why there is nothing to compare, None if there is."""
@@ -132,16 +163,53 @@ class Evaluation(Callback):
             if isinstance(monitor, str) and monitor.endswith("]") and hasattr(callback, "save_top_k"):
                 callback.save_top_k = 0
 
+    def _hold(self, trainer: Trainer) -> None:
+        """Keeps checkpoints from choosing by scores that this validation does not have, until there are some again."""
+        for callback in trainer.checkpoint_callbacks:
+            monitor = getattr(callback, "monitor", None)
+            watches = isinstance(monitor, str) and monitor.endswith(f"[{self.extractor.name}]")
+            if watches and getattr(callback, "save_top_k", 0):
+                self._held[callback] = callback.save_top_k  # type: ignore[attr-defined]
+                callback.save_top_k = 0  # type: ignore[attr-defined]
+
+    def _release(self) -> None:
+        for callback, save_top_k in self._held.items():
+            callback.save_top_k = save_top_k  # type: ignore[attr-defined]
+        self._held.clear()
+
+    def _put_off(self, trainer: Trainer) -> None:
+        self._budget.put_off += 1
+        if self._budget.put_off == 1 and trainer.is_global_zero:
+            log.info(
+                "Scores are put off: one more evaluation of %.1f s would take more of the training time than "
+                "max_share=%g. The next one says how many there were.",
+                *(self._budget.cost, self._budget.max_share),
+            )
+
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
         assert self._evaluator is not None and isinstance(pl_module, SupportsSample)
-        with inference(trainer, pl_module):
+        with self._budget.measured(), inference(trainer, pl_module):
             result = self._evaluator.evaluate(self._samples(pl_module), "raw" if find_ema(trainer) is None else "ema")
         self.last_result = result
         report(pl_module, result.named())
+        if trainer.state.fn == "fit":
+            self._report_cost(trainer, pl_module, result)
         if trainer.is_global_zero:
             entry = {"step": trainer.global_step, **result.to_dict()}
             with replacing(run_folder(trainer) / "evaluation" / f"{name}.json") as path:
                 path.write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+
+    def _report_cost(self, trainer: Trainer, pl_module: LightningModule, result: EvaluationResult) -> None:
+        """Logs what the evaluation took."""
+        parts = {name: result.seconds[name] for name in ("generate", "features", "metrics")}
+        cost, share, put_off = self._budget.cost, self._budget.share, self._budget.put_off
+        named = {f"speed/evaluation_{name}": value for name, value in parts.items()}
+        report(pl_module, {**named, "speed/evaluation_seconds": cost, "speed/evaluation_share": share})
+        if trainer.is_global_zero:
+            said = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
+            skipped = f"; {put_off} before it were put off" if put_off else ""
+            log.info("Scored in %.1f s (%s), %.1f %% of the time so far%s.", cost, said, 100 * share, skipped)
+        self._budget.put_off = 0
 
     def _samples(self, model: SupportsSample) -> Iterator[tuple[Tensor, Tensor]]:
         assert self._evaluator is not None

@@ -1,0 +1,71 @@
+"""torch-fidelity's Inception network, prepared for speed without a change to its features."""
+
+__all__ = ["SIZE", "InceptionNetwork", "resize_matrix"]
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+SIZE = 299
+_STEM, _BODY = 4, 16
+
+
+def resize_matrix(size: int, device: torch.device) -> Tensor:
+    """Returns the bilinear resize of TensorFlow 1 along one side, as a matrix of shape [299, size].
+
+    It maps pixel i of the output to i·size/299 in the input, without half-pixel centres and without antialiasing. FID's
+    published numbers depend on it.
+    """
+    source = torch.arange(SIZE, dtype=torch.float32, device=device) * (size / SIZE)
+    low = source.long()
+    weight = source - low
+    matrix = torch.zeros(SIZE, size, device=device)
+    matrix.scatter_add_(1, low[:, None], 1.0 - weight[:, None])
+    matrix.scatter_add_(1, (low + 1).clamp(max=size - 1)[:, None], weight[:, None])
+    return matrix
+
+
+class InceptionNetwork(nn.Module):
+    """Creates the network from torch-fidelity's: batch norm folded, channels last, the resize two matrix products.
+
+    On a CPU the layers up to 35 × 35 pixels see four images at a time, the rest sixteen, whatever the batch: larger
+    activations leave the caches, and the first layers take 8 MB per image. That is a tenth faster than batches of 32.
+
+    Arguments:
+        inception: torch-fidelity's network with its weights; it is taken apart.
+        compiled: Compiles the layers (`torch.compile`), which takes a minute and a C++ compiler.
+    """
+
+    def __init__(self, inception: nn.Module, compiled: bool = False) -> None:
+        super().__init__()
+        for block in inception.modules():
+            convolution, norm = getattr(block, "conv", None), getattr(block, "bn", None)
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block.conv, block.bn = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+        *trunk, head = inception.children()  # convolutions and poolings in the order of their use, then the classifier
+        assert isinstance(head, nn.Linear), "torch-fidelity's network ends with its classifier"
+        stem = 1 + max(number for number, layer in enumerate(trunk) if isinstance(layer, nn.MaxPool2d))
+        self.stem = nn.Sequential(*trunk[:stem]).to(memory_format=torch.channels_last)
+        self.body = nn.Sequential(*trunk[stem:]).to(memory_format=torch.channels_last)
+        self.head = nn.Parameter(head.weight.detach(), requires_grad=False)
+        if compiled:
+            self.stem.compile()
+            self.body.compile()
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns features [N, 2048] and logits [N, 1008] of RGB images uint8 [N, 3, H, W]."""
+        _, _, height, width = image.shape
+        rows, columns = resize_matrix(height, image.device), resize_matrix(width, image.device)
+
+        def resized(part: Tensor) -> Tensor:
+            x = (rows @ part.float() @ columns.T).sub_(128.0).div_(128.0)
+            return x.contiguous(memory_format=torch.channels_last)
+
+        stem, body = (_STEM, _BODY) if image.device.type == "cpu" else (len(image), len(image))
+        features = torch.cat(
+            [
+                self.body(torch.cat([self.stem(resized(few)) for few in part.split(stem)])).flatten(1)
+                for part in image.split(body)
+            ]
+        )
+        return features, features @ self.head.T  # "unbiased" logits: torch-fidelity's IS leaves the bias out
