@@ -57,8 +57,9 @@ class InceptionV3(Extractor):
             raise UserError(f"InceptionV3 sees grey or RGB images; those of {data.name} have {channels} channels")
         if self._sha256 is None:
             state, source = self._weights()
+            sha256 = weights_hash(state)  # now: the network folds batch norm into the weights where they lie
             self.hold(InceptionNetwork(_inception(state, source), self.compiled), device)
-            self._sha256 = weights_hash(state)
+            self._sha256 = sha256
         else:
             self.hold(self.network, device)
 
