@@ -168,7 +168,7 @@ class Evaluation(Callback):
         for callback in trainer.checkpoint_callbacks:
             monitor = getattr(callback, "monitor", None)
             watches = isinstance(monitor, str) and monitor.endswith(f"[{self.extractor.name}]")
-            if watches and getattr(callback, "save_top_k", 0):
+            if watches and getattr(callback, "save_top_k", None):
                 self._held[callback] = callback.save_top_k  # type: ignore[attr-defined]
                 callback.save_top_k = 0  # type: ignore[attr-defined]
 

@@ -83,11 +83,9 @@ class EvaluationBudget:
 
 def validates_last(trainer: Trainer) -> bool:
     """Returns whether no validation can follow the present one; never where only the clock ends the run."""
-    every, interval, epoch = (
-        trainer.check_val_every_n_epoch,
-        float(trainer.val_check_batch),
-        trainer.num_training_batches,
-    )
+    every, interval, epoch = trainer.check_val_every_n_epoch, trainer.val_check_batch, trainer.num_training_batches
+    if interval is None:  # it is known once training has started
+        return False
     if every is not None and interval >= epoch:
-        interval = float(every * epoch)
+        interval = every * epoch
     return bool(trainer.estimated_stepping_batches - trainer.global_step < interval)

@@ -91,9 +91,8 @@ def test_a_run_that_goes_on_keeps_its_account(
     def fit(max_steps: int, path: str | None = None) -> None:
         evaluation = Evaluation(["fid"], pixels(), 50, max_share=0.2)
         best = ModelCheckpoint(tmp_path, "best", monitor="fid[pixels]", mode="min")
-        run = trainer(callbacks=[Batches(clock), evaluation, best], val_check_interval=1, max_steps=max_steps)
-        if path is None:
-            run.callbacks.insert(0, Save(tmp_path / "at_10.ckpt", 10))
+        saves = [Save(tmp_path / "at_10.ckpt", 10)] if path is None else []
+        run = trainer(callbacks=[*saves, Batches(clock), evaluation, best], val_check_interval=1, max_steps=max_steps)
         run.fit(gan(), datamodule=digits(), ckpt_path=path, weights_only=True)
 
     class Save(Callback):
