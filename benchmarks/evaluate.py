@@ -198,6 +198,10 @@ def child(options: argparse.Namespace) -> None:
 
 def peak() -> float:
     """Returns the most memory in gigabytes that the process has had."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage would tell the parent's, where that had more when it forked
+        lines = status.read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 / 1e9
     unit = 1 if sys.platform == "darwin" else 1024  # Linux tells kilobytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
