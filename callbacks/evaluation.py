@@ -3,6 +3,7 @@
 __all__ = ["Evaluation"]
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
@@ -11,19 +12,23 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.callbacks.ema import find_ema
+from lit_gen.callbacks.evaluation_budget import EvaluationBudget, validates_last
 from lit_gen.callbacks.image_scoring import image_misfit, prepare_images, score_images
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
+from lit_gen.callbacks.score_monitors import ScoreMonitors
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator
 from lit_gen.metrics.extractors import Classifier, Extractor
-from lit_gen.metrics.image_evaluator import IMAGE_METRICS, ImageEvaluator
+from lit_gen.metrics.image_evaluator import ImageEvaluator
 from lit_gen.metrics.image_result import ImageResult, results_dict
 from lit_gen.metrics.requested import split_names
 from lit_gen.training.seeding import isolated
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation(Callback):
@@ -35,7 +40,11 @@ class Evaluation(Callback):
     Extractor and statistics of the real images are made before training starts. Neither the training nor any global
     random number is touched.
 
-    How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored.
+    How often validation runs is the trainer's matter (`val_check_interval`, in steps); the first is always scored. What
+    an evaluation cost is logged as ``speed/evaluation_seconds``, its parts as ``speed/evaluation_generate``,
+    ``…_features`` and ``…_metrics``, and the share of the training time that all of them took so far as
+    ``speed/evaluation_share``. With ``max_share``, an evaluation that would exceed that share is put off to a later
+    validation: fewer are scored, by the same protocol. The first and the last validation are scored whatever they cost.
 
     Arguments:
         metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr`` of samples; ``psnr``, ``ssim``, ``l1``, ``lpips`` of
@@ -49,6 +58,10 @@ class Evaluation(Callback):
         num_draws: How often a likelihood is drawn and averaged, for models whose bound is random.
         lpips_network: The network of LPIPS: ``vgg``, ``alex`` or ``squeeze``.
         lpips_weights_path: A file with torchvision's weights of it; looked for and downloaded by default.
+        max_share: The most of the training time, between 0 and 1, that evaluations may take; any by default.
+
+    Raises:
+        UserError: If a number makes no sense.
     """
 
     def __init__(
@@ -62,6 +75,7 @@ class Evaluation(Callback):
         num_draws: int = 1,
         lpips_network: Literal["vgg", "alex", "squeeze"] = "vgg",
         lpips_weights_path: str | None = None,
+        max_share: float | None = None,
     ) -> None:
         if every_n_validations < 1:
             raise UserError(f"Evaluation's every_n_validations is {every_n_validations}, and must be at least 1")
@@ -79,18 +93,20 @@ class Evaluation(Callback):
         self._evaluator: Evaluator | None = None
         self._image_evaluator: ImageEvaluator | None = None
         self._validations = 0
+        self._budget = EvaluationBudget(max_share)
+        self._monitors = ScoreMonitors()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._evaluator = self._image_evaluator = None
         if stage == "predict" or trainer.fast_dev_run or not self.metrics:  # type: ignore[attr-defined]
-            self._switch_off(trainer)
+            self._monitors.switch_off(trainer)
             return
         split = "test" if stage == "test" else "val"
         data = getattr(trainer, "datamodule", None)
         if data is None:
             raise UserError("Evaluation needs a datamodule to compare samples with; give the trainer one")
         if isinstance(data, PointData):  # no pictures; `PointsView` measures them
-            self._switch_off(trainer)
+            self._monitors.switch_off(trainer)
             return
         sets, images = split_names(self.metrics)
         if images:
@@ -99,7 +115,7 @@ class Evaluation(Callback):
         if reason:
             rank_zero_warn(f"Evaluation is off, no {', '.join(sets)} will be computed: {reason}")
         if reason or not sets:
-            self._switch_off(trainer, of_images=False)
+            self._monitors.switch_off(trainer, of_images=False)
             return
         # Now, not when first needed: whatever is missing is said before training, and this is no inference mode, in
         # which a classifier could not be trained.
@@ -121,7 +137,7 @@ class Evaluation(Callback):
         reason = image_misfit(evaluator, pl_module, data)
         if reason:
             rank_zero_warn(f"Evaluation is off, no {', '.join(metrics)} will be computed: {reason}")
-            self._switch_off(trainer, of_images=True)
+            self._monitors.switch_off(trainer, of_images=True)
             return
         with isolated():
             prepare_images(evaluator, pl_module, data, trainer.strategy.root_device)
@@ -133,19 +149,35 @@ class Evaluation(Callback):
         if trainer.state.fn != "fit":
             self._evaluate(trainer, pl_module, "val")
             return
-        if self._validations % self.every_n_validations == 0:
-            self._evaluate(trainer, pl_module, f"step_{trainer.global_step:08d}")
+        regular = self._validations % self.every_n_validations == 0
+        always = self._validations == 0 or (self._budget.max_share is not None and validates_last(trainer))
         self._validations += 1
+        # The first process decides on the budget, for the others' clocks differ.
+        if always or (regular and trainer.strategy.broadcast(self._budget.allows_another())):
+            self._monitors.release()
+            self._evaluate(trainer, pl_module, f"step_{trainer.global_step:08d}")
+            return
+        self._monitors.hold(trainer)
+        if regular:
+            self._put_off(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._budget.start()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._budget.stop()
+        self._monitors.release()
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._is_on:
             self._evaluate(trainer, pl_module, "test")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"validations": self._validations}
+        return {"validations": self._validations, **self._budget.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._validations = state_dict["validations"]
+        self._budget.load_state_dict(state_dict)
 
     def _misfit(self, pl_module: LightningModule, data: Any, split: str) -> str | None:
         """Says why there is nothing to compare, None if there is."""
@@ -164,24 +196,19 @@ class Evaluation(Callback):
     def _is_on(self) -> bool:
         return self._evaluator is not None or self._image_evaluator is not None
 
-    def _switch_off(self, trainer: Trainer, of_images: bool | None = None) -> None:
-        """Keeps checkpoints from asking for scores that never come, which Lightning takes for an error.
-
-        Arguments:
-            trainer: The trainer.
-            of_images: Which scores never come: those of single images, or those of samples; by default, all.
-        """
-        for callback in trainer.checkpoint_callbacks:
-            monitor = getattr(callback, "monitor", None)
-            if not isinstance(monitor, str) or not monitor.endswith("]") or not hasattr(callback, "save_top_k"):
-                continue
-            if of_images is None or (monitor.partition("_")[0] in IMAGE_METRICS) == of_images:
-                callback.save_top_k = 0
+    def _put_off(self, trainer: Trainer) -> None:
+        self._budget.put_off += 1
+        if self._budget.put_off == 1 and trainer.is_global_zero:
+            log.info(
+                "Scores are put off: one more evaluation of %.1f s would take more of the training time than "
+                "max_share=%g. The next one says how many there were.",
+                *(self._budget.cost, self._budget.max_share),
+            )
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
         weights = "raw" if find_ema(trainer) is None else "ema"
         results: list[EvaluationResult | ImageResult] = []
-        with inference(trainer, pl_module):
+        with self._budget.measured(), inference(trainer, pl_module):
             if self._evaluator is not None:
                 assert isinstance(pl_module, SupportsSample), "setup has seen to that"
                 self.last_result = self._evaluator.evaluate(self._samples(pl_module), weights)
@@ -191,10 +218,26 @@ class Evaluation(Callback):
                 results += score_images(self._image_evaluator, pl_module, device, weights)
         self.last_results = results
         report(pl_module, {name: score for result in results for name, score in result.named().items()})
+        if trainer.state.fn == "fit":
+            self._report_cost(trainer, pl_module)
         if trainer.is_global_zero:
             entry = {"step": trainer.global_step, **results_dict(results)}
             with replacing(run_folder(trainer) / "evaluation" / f"{name}.json") as path:
                 path.write_text(json.dumps(entry, indent=2) + "\n", "utf-8")
+
+    def _report_cost(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs what the evaluation took."""
+        seconds = {} if self._evaluator is None or self.last_result is None else self.last_result.seconds
+        parts = {name: seconds[name] for name in ("generate", "features", "metrics") if seconds}
+        cost, share, put_off = self._budget.cost, self._budget.share, self._budget.put_off
+        named = {f"speed/evaluation_{name}": value for name, value in parts.items()}
+        report(pl_module, {**named, "speed/evaluation_seconds": cost, "speed/evaluation_share": share})
+        if trainer.is_global_zero:
+            said = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
+            skipped = f"; {put_off} before it were put off" if put_off else ""
+            said = f" ({said})" if said else ""
+            log.info("Scored in %.1f s%s, %.1f %% of the time so far%s.", cost, said, 100 * share, skipped)
+        self._budget.put_off = 0
 
     def _samples(self, model: SupportsSample) -> Iterator[tuple[Tensor, Tensor]]:
         assert self._evaluator is not None
