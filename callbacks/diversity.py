@@ -106,7 +106,7 @@ class Diversity(Callback):
     def measure(self, image: Tensor) -> dict[str, float]:
         """Returns what is logged of samples uint8 [N, C, H, W]."""
         assert self._through is not None and self._real is not None, "setup has been called"
-        features, logits = self._through.features(image)
+        features, logits, _ = self._through.features(image)
         values = {
             "diversity/features": pairwise_distance(features) / self._real.features,
             "diversity/pixels": pairwise_distance(image.float().flatten(1)) / self._real.pixels,
@@ -146,7 +146,7 @@ class Diversity(Callback):
             kept.append(batch["image"][torch.tensor(taken, device=batch["image"].device)])
             start += len(taken)
         image = torch.cat(kept)
-        features, logits = self._through.features(image)
+        features, logits, _ = self._through.features(image)
         labels = None
         if logits is not None:
             # One more of each, so that a class that no real image is taken for does not make KL infinite.

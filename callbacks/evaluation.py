@@ -47,9 +47,9 @@ class Evaluation(Callback):
     validation: fewer are scored, by the same protocol. The first and the last validation are scored whatever they cost.
 
     Arguments:
-        metrics: The metrics: ``fid``, ``is``, ``kid``, ``pr`` of samples; ``psnr``, ``ssim``, ``l1``, ``lpips`` of
-            translations or reconstructions, ``bpd``, ``nll`` of a likelihood, over every image of the split; none
-            turns scoring off, and with it the checkpoints that watch its scores.
+        metrics: The metrics of samples, such as ``fid``, ``kid``, ``pr`` (see `lit_gen.metrics.Evaluator`); ``psnr``,
+            ``ssim``, ``l1``, ``lpips`` of translations or reconstructions, ``bpd``, ``nll`` of a likelihood, over every
+            image of the split; none turns scoring off, and with it the checkpoints that watch its scores.
         extractor: What the metrics see the images through; a `Classifier` of the training data by default.
         num_samples: The number of images drawn.
         every_n_validations: Only every n-th validation is scored.
@@ -185,6 +185,8 @@ class Evaluation(Callback):
             return f"{type(pl_module).__name__} does not sample"
         if not data.num_images(split):
             return f"the data have no {split} images"
+        if "fid_class" in self.metrics and getattr(pl_module, "num_classes", None) != data.num_classes:
+            return f"{type(pl_module).__name__} does not draw the classes of the data, which fid_class needs"
         if data.num_classes is None and isinstance(self.extractor, Classifier):
             return (
                 "the data have no labels to train a classifier on; take another extractor (--evaluation.extractor "
@@ -239,7 +241,9 @@ class Evaluation(Callback):
             log.info("Scored in %.1f s%s, %.1f %% of the time so far%s.", cost, said, 100 * share, skipped)
         self._budget.put_off = 0
 
-    def _samples(self, model: SupportsSample) -> Iterator[tuple[Tensor, Tensor]]:
+    def _samples(self, model: SupportsSample) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         assert self._evaluator is not None
         for indices in self._evaluator.indices():
-            yield indices, draw(model, self.seed, indices.tolist())
+            label = self._evaluator.labels(indices)
+            on_device = None if label is None else label.to(cast(LightningModule, model).device)
+            yield indices, draw(model, self.seed, indices.tolist(), on_device), label

@@ -84,13 +84,19 @@ def run(arguments: Sequence[str]) -> int:
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
         evaluator.prepare(data, device)
+        if evaluator.num_classes is not None and getattr(model, "num_classes", None) != evaluator.num_classes:
+            raise UserError(
+                f"the model of '{checkpoint['path']}' does not draw the classes of {data.name}: leave out fid_class"
+            )
 
         @torch.no_grad()
-        def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        def batches(seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
             for index in evaluator.indices():
-                yield index, draw(model, config.seed, index.tolist())  # type: ignore[arg-type]
+                label = evaluator.labels(index)
+                on_device = None if label is None else label.to(device)
+                yield index, draw(model, seed, index.tolist(), on_device), label  # type: ignore[arg-type]
 
-        results.append(evaluator.evaluate(batches(), weights))
+        results.append(evaluator.evaluate_seeds(batches, weights))
     if image_evaluator:
         results += score_images(image_evaluator, model, device, weights)
     print("\n\n".join(result.table() for result in results))

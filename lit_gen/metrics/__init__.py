@@ -19,6 +19,7 @@ __all__ = [
     "FeatureMoments",
     "FeatureRows",
     "Features",
+    "FrechetByClass",
     "FrechetDistance",
     "GaussianKernelDistance",
     "ImageEvaluator",
@@ -27,15 +28,20 @@ __all__ = [
     "InceptionScore",
     "KernelDistance",
     "MeanDiscrepancy",
+    "FrechetInfinity",
+    "MemorisationInformed",
     "Moments",
     "PrecisionRecall",
+    "labelled_batches",
     "split_batches",
 ]
 
 from lit_gen.metrics.density_coverage import DensityAndCoverage
 from lit_gen.metrics.evaluator import Evaluator
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.frechet_by_class import FrechetByClass
 from lit_gen.metrics.frechet_distance import FrechetDistance
+from lit_gen.metrics.frechet_infinity import FrechetInfinity
 from lit_gen.metrics.gaussian_kernel_distance import GaussianKernelDistance
 from lit_gen.metrics.image_evaluator import ImageEvaluator
 from lit_gen.metrics.image_protocol import ImageProtocol
@@ -43,9 +49,10 @@ from lit_gen.metrics.image_result import ImageResult
 from lit_gen.metrics.inception_score import InceptionScore
 from lit_gen.metrics.kernel_distance import KernelDistance
 from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy
+from lit_gen.metrics.memorisation_informed import MemorisationInformed
 from lit_gen.metrics.moments import FeatureMoments, Moments
 from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
-from lit_gen.metrics.reference import split_batches
+from lit_gen.metrics.reference import labelled_batches, split_batches
 from lit_gen.metrics.result import EvaluationResult
 from lit_gen.metrics.rows import FeatureRows

@@ -9,8 +9,9 @@ from typing_extensions import Self
 
 from lit_gen.functional.density_coverage import density_coverage
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
+from lit_gen.metrics.generative_metric import GenerativeMetric
 from lit_gen.metrics.rows import OrderedRows
+from lit_gen.metrics.settings import Settings
 
 if TYPE_CHECKING:
     from lit_gen.metrics.reference import Reference

@@ -4,8 +4,8 @@ __all__ = ["Evaluator"]
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import NamedTuple, get_args
 
 import torch
@@ -15,37 +15,19 @@ from lit_gen import __version__
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError, nearest
 from lit_gen.metrics.cache import Cache
-from lit_gen.metrics.density_coverage import DensityAndCoverage
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
+from lit_gen.metrics.every_metric import METRICS
 from lit_gen.metrics.extractors.extractor import Extractor
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.frechet_distance import FrechetDistance
-from lit_gen.metrics.gaussian_kernel_distance import GaussianKernelDistance
-from lit_gen.metrics.generative_metric import GenerativeMetric, Settings
-from lit_gen.metrics.inception_score import InceptionScore
-from lit_gen.metrics.kernel_distance import KernelDistance
-from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy
+from lit_gen.metrics.placed import Batches, placed
 from lit_gen.metrics.precision import Precision
-from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
 from lit_gen.metrics.reference import Reference, collect_reference
 from lit_gen.metrics.result import EvaluationResult
+from lit_gen.metrics.settings import Settings, at_least
 
 log = logging.getLogger(__name__)
-
-METRICS: dict[str, type[GenerativeMetric]] = {
-    metric.name: metric
-    for metric in (
-        FrechetDistance,
-        InceptionScore,
-        KernelDistance,
-        PrecisionRecall,
-        GaussianKernelDistance,
-        DensityAndCoverage,
-        MeanDiscrepancy,
-    )
-}
 
 
 class _Prepared(NamedTuple):
@@ -57,12 +39,6 @@ class _Prepared(NamedTuple):
     settings: Settings
     protocol: EvaluationProtocol
     seconds: float
-
-
-def _at_least(least: int, **numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < least:
-            raise UserError(f"{name} is {number}, but must be at least {least}")
 
 
 class Evaluator:
@@ -80,12 +56,14 @@ class Evaluator:
     Arguments:
         extractor: What features are computed by.
         metrics: The names of the metrics: ``fid``, ``is``, ``kid``, ``pr`` (precision and recall), ``kid_rbf`` (KID
-            with a Gaussian kernel), ``dc`` (density and coverage), ``cmmd``.
+            with a Gaussian kernel), ``dc`` (density and coverage), ``cmmd``, ``fid_inf`` (FID for infinitely many
+            images), ``fid_class`` (FID of every class), ``mifid`` (memorisation-informed FID).
         num_samples: The number of generated images.
         split: The split of real images to compare with: ``train``, ``val`` or ``test``.
         num_real: How many of the split's images are taken, evenly spaced; all by default.
         batch_size: The number of images in the extractor's batches, and in those that `indices` yields.
         seed: The seed of subsets and shuffling. The caller seeds the images.
+        repeats: The number of seeds, from this one on, over which `evaluate_seeds` takes mean and deviation.
         kid_subsets: The number of random subsets of the kernel distance.
         kid_subset_size: The number of images in each. It is reduced to the number of images, generated or real, where
             there are fewer; the protocol tells.
@@ -94,6 +72,7 @@ class Evaluator:
         dc_neighbours: The neighbours that a ball reaches in density and coverage.
         kid_rbf_sigma: The bandwidth of the kernel distance with a Gaussian kernel, in the unit of the features.
         cmmd_sigma: The bandwidth of CMMD, whose features have length 1.
+        fid_inf_points: The number of subset sizes that ``fid_inf`` is fitted to.
         precision: The arithmetic of the features: ``float32``, or ``bfloat16`` for speed.
         cache_dir: Where statistics of real images are kept; by default ``LIT_GEN_CACHE`` or ``~/.cache/lit_gen``.
 
@@ -110,6 +89,7 @@ class Evaluator:
         num_real: int | None = None,
         batch_size: int = 128,
         seed: int = 0,
+        repeats: int = 1,
         kid_subsets: int = 100,
         kid_subset_size: int = 1000,
         is_splits: int = 10,
@@ -117,6 +97,7 @@ class Evaluator:
         dc_neighbours: int = 5,
         kid_rbf_sigma: float = 10.0,
         cmmd_sigma: float = 10.0,
+        fid_inf_points: int = 15,
         precision: Precision = "float32",
         cache_dir: str | None = None,
     ) -> None:
@@ -127,18 +108,10 @@ class Evaluator:
                 raise UserError(f"there is no metric {name!r} among {', '.join(METRICS)}{hint}")
         if not names:
             raise UserError(f"no metric is asked for; the metrics are {', '.join(METRICS)}")
-        _at_least(2, num_samples=num_samples, num_real=num_real, kid_subset_size=kid_subset_size)
-        _at_least(1, batch_size=batch_size, kid_subsets=kid_subsets, is_splits=is_splits)
-        _at_least(1, pr_neighbours=pr_neighbours, dc_neighbours=dc_neighbours)
-        for name, sigma in {"kid_rbf_sigma": kid_rbf_sigma, "cmmd_sigma": cmmd_sigma}.items():
-            if not 0.0 < sigma < float("inf"):
-                raise UserError(f"{name} is {sigma}, but must be a positive number")
-        if "is" in names and num_samples < is_splits:
-            raise UserError(f"num_samples is {num_samples}, too few to be split into is_splits={is_splits} parts")
-        if "pr" in names and num_samples <= pr_neighbours:
-            raise UserError(f"num_samples is {num_samples}, too few for pr_neighbours={pr_neighbours}")
-        if not 0 <= seed < 2**32:
-            raise UserError(f"seed is {seed}, but must be in [0, {2**32 - 1}]")
+        at_least(2, num_samples=num_samples, num_real=num_real)
+        at_least(1, batch_size=batch_size, repeats=repeats)
+        if not 0 <= seed <= 2**32 - repeats:
+            raise UserError(f"seed is {seed}, but must be in [0, {2**32 - repeats}]")
         if precision not in get_args(Precision):
             raise UserError(f"precision is {precision!r}, but must be one of {', '.join(get_args(Precision))}")
         self.extractor = extractor
@@ -148,8 +121,19 @@ class Evaluator:
         self.num_real = num_real
         self.batch_size = batch_size
         self.settings = Settings(
-            seed, kid_subsets, kid_subset_size, is_splits, pr_neighbours, dc_neighbours, kid_rbf_sigma, cmmd_sigma
+            seed=seed,
+            kid_subsets=kid_subsets,
+            kid_subset_size=kid_subset_size,
+            is_splits=is_splits,
+            pr_neighbours=pr_neighbours,
+            dc_neighbours=dc_neighbours,
+            kid_rbf_sigma=kid_rbf_sigma,
+            cmmd_sigma=cmmd_sigma,
+            fid_inf_points=fid_inf_points,
         )
+        self.settings.check_generated(self.metrics, num_samples)
+        self.repeats = repeats
+        self.num_classes: int | None = None
         self.precision: Precision = precision
         self.cache = Cache(cache_dir)
         self._prepared: _Prepared | None = None
@@ -173,14 +157,26 @@ class Evaluator:
                 f"the {self.split} split of {data.name} has {available} images, from which {count} cannot be taken; "
                 "at least 2 are needed"
             )
-        if "pr" in self.metrics and count <= self.settings.pr_neighbours:
-            raise UserError(f"{count} real images are too few for pr_neighbours={self.settings.pr_neighbours}")
-        if "dc" in self.metrics and count <= self.settings.dc_neighbours:
-            raise UserError(f"{count} real images are too few for dc_neighbours={self.settings.dc_neighbours}")
+        self.settings.check_real(self.metrics, count)
+        needs = frozenset(need for name in self.metrics for need in METRICS[name].needs)
+        if "labels" in needs:
+            self._check_classes(data)
+        if "train_features" in needs and not data.num_images("train"):
+            raise UserError(f"{data.name} has no train images, which mifid needs: leave it out")
         self.extractor.prepare(data, device)
         through = FeaturePass(self.extractor, device, self.precision, self.batch_size)
         empty = through.probe(data.image_shape)
-        needs = frozenset(need for name in self.metrics for need in METRICS[name].needs)
+        dimensions = empty.features.shape[1]
+        if "moments" in needs and count <= dimensions:
+            needs |= {"features"}  # then no more than there are moments, and faster and more exact
+        if "moments" in needs and self.num_samples < dimensions and rank() == 0:
+            log.warning(
+                "num_samples is %d, fewer than the %d features of %s: FID is far too high, compare it with that of as "
+                "many images only.",
+                self.num_samples,
+                dimensions,
+                self.extractor.name,
+            )
         if "logits" in needs and empty.logits is None:
             raise UserError(
                 f"the extractor {self.extractor.name} gives no logits, which 'is' needs: leave out 'is', or take an "
@@ -190,6 +186,13 @@ class Evaluator:
         if settings != self.settings and {"kid", "kid_rbf"} & set(self.metrics) and rank() == 0:
             log.info("KID subsets hold %d images: there are no more on one side.", settings.kid_subset_size)
         reference = collect_reference(data, self.split, count, through, needs, empty, self.cache)
+        if "labels" in needs:
+            names = tuple(data.class_names or map(str, range(self.num_classes or 0)))
+            reference = replace(reference, class_names=names)
+        if "train_features" in needs:
+            num = data.num_images("train")
+            train = collect_reference(data, "train", num, through, {"features"}, empty, self.cache)
+            reference = replace(reference, train_features=train.features)
         description = self.extractor.describe()
         protocol = EvaluationProtocol(
             data=data.name,
@@ -205,16 +208,14 @@ class Evaluator:
             extractor_accuracy=description.get("accuracy"),
             precision=self.precision,
             weights="",
-            seed=settings.seed,
-            kid_subsets=settings.kid_subsets,
-            kid_subset_size=settings.kid_subset_size,
-            is_splits=settings.is_splits,
-            pr_neighbours=settings.pr_neighbours,
-            dc_neighbours=settings.dc_neighbours,
-            kid_rbf_sigma=settings.kid_rbf_sigma,
-            cmmd_sigma=settings.cmmd_sigma,
+            labels="balanced" if "labels" in needs else "model",
+            repeats=1,
+            **asdict(settings),
+            mifid_fingerprint=data.fingerprint("train") if "train_features" in needs else None,
             version=__version__,
         )
+        for name in self.metrics:
+            METRICS[name].create(reference, settings)  # complains now, not after the images are generated
         self._prepared = _Prepared(through, empty, reference, settings, protocol, time.perf_counter() - start)
 
     def indices(self) -> Iterator[Tensor]:
@@ -225,25 +226,46 @@ class Evaluator:
         batches = torch.split(torch.arange(self.num_samples), self.batch_size)
         yield from batches[rank() :: world_size()]
 
-    def evaluate(
-        self, batches: Iterable[tuple[Tensor, Tensor]] | Iterable[Tensor], weights: str = "ema"
-    ) -> EvaluationResult:
+    def labels(self, index: Tensor) -> Tensor | None:
+        """Returns the classes that images are to be generated of, by their places, int64 [n].
+
+        They are balanced, and depend on the place alone; None if no metric looks at classes: then they are the model's
+        own matter.
+        """
+        return None if self.num_classes is None else index % self.num_classes
+
+    def evaluate_seeds(self, generate: Callable[[int], Batches], weights: str = "ema") -> EvaluationResult:
+        """Scores the images of every seed, and returns means and standard deviations over the seeds, if several.
+
+        Arguments:
+            generate: Returns the images of a seed, as `evaluate` takes them.
+            weights: As of `evaluate`.
+        """
+        seeds = range(self.settings.seed, self.settings.seed + self.repeats)
+        results = [self.evaluate(generate(seed), weights, seed) for seed in seeds]
+        return EvaluationResult.over_seeds(results) if len(results) > 1 else results[0]
+
+    def evaluate(self, batches: Batches, weights: str = "ema", seed: int | None = None) -> EvaluationResult:
         """Scores images.
 
         Arguments:
             batches: This process's share of the images as pairs of places among all images, int64 [n] in
-                [0, num_samples), each once, and images, uint8 [n, C, H, W]. In a single process the images alone, in
-                their order, will do; what goes beyond ``num_samples`` is left out.
+                [0, num_samples), each once, and images, uint8 [n, C, H, W]; or as triples with the images' classes,
+                int64 [n], where a metric looks at them. In a single process the images alone, in their order, will do;
+                what goes beyond ``num_samples`` is left out.
             weights: What generated the images, for the protocol: ``"ema"``, ``"raw"``, or ``"real"`` for real images.
+            seed: The seed of images, subsets and shuffling, if it is another than that of the evaluator.
 
         Raises:
             UserError: If there are fewer images than ``num_samples``, or they are not of the data's shape.
         """
         assert self._prepared is not None, "prepare comes first"
         through, empty, reference, settings, protocol, seconds_real = self._prepared
+        if seed is not None:
+            settings, protocol = replace(settings, seed=seed), replace(protocol, seed=seed)
         metrics = [METRICS[name].create(reference, settings).to(through.statistics_device) for name in self.metrics]
         with torch.no_grad():  # for the images, too, where they are generated as they are asked for
-            report = through.feed(self._placed(batches, protocol.image_shape), empty, metrics)
+            report = through.feed(placed(batches, protocol.image_shape, self.num_samples), empty, metrics)
         start = time.perf_counter()
         count = sum_over_ranks(report.num)
         if count != self.num_samples:
@@ -257,21 +279,13 @@ class Evaluator:
         }
         return EvaluationResult(scores, replace(protocol, weights=weights), seconds)
 
-    def _placed(
-        self, batches: Iterable[tuple[Tensor, Tensor]] | Iterable[Tensor], shape: tuple[int, int, int]
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields places and images, without those beyond the number that is scored."""
-        start = 0
-        for batch in batches:
-            if isinstance(batch, Tensor):
-                assert world_size() == 1, "one of several processes says which of all the images its own are"
-                index, image = torch.arange(start, start + len(batch)), batch
-                start += len(batch)
-            else:
-                index, image = batch
-            if image.shape[1:] != shape:
-                raise UserError(f"the images to score are of shape {tuple(image.shape[1:])}, the real ones of {shape}")
-            taken = index < self.num_samples
-            yield index[taken], image[taken.to(image.device)]
-            if start >= self.num_samples:
-                return
+    def _check_classes(self, data: ImageData) -> None:
+        """Checks that data and numbers allow a score per class."""
+        if data.num_classes is None:
+            raise UserError(f"the images of {data.name} have no labels, which fid_class needs: leave it out")
+        if self.num_samples < 2 * data.num_classes:
+            raise UserError(
+                f"num_samples is {self.num_samples}, but fid_class needs at least 2 images of each of the "
+                f"{data.num_classes} classes"
+            )
+        self.num_classes = data.num_classes

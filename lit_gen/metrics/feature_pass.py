@@ -64,15 +64,17 @@ class FeaturePass:
     def probe(self, image_shape: tuple[int, int, int]) -> Features:
         """Returns the features of zero images, which tell their widths: shapes [0, D] and [0, K]."""
         seen = self.features(torch.zeros(1, *image_shape, dtype=torch.uint8))
-        return Features(seen.features[:0], None if seen.logits is None else seen.logits[:0])
+        label = torch.empty(0, dtype=torch.int64, device=seen.features.device)
+        return Features(seen.features[:0], None if seen.logits is None else seen.logits[:0], label)
 
     def feed(
-        self, batches: Iterable[tuple[Tensor, Tensor]], empty: Features, consumers: Sequence[Consumer]
+        self, batches: Iterable[tuple[Tensor, Tensor, Tensor | None]], empty: Features, consumers: Sequence[Consumer]
     ) -> PassReport:
         """Feeds consumers with the features of all images.
 
         Arguments:
-            batches: The images' places among all images, int64 [N], and the images, uint8 [N, C, H, W].
+            batches: The images' places among all images, int64 [N], the images, uint8 [N, C, H, W], and their classes,
+                int64 [N], or None.
             empty: Features of zero images; they tell consumers the widths, even on a process that gets no images.
             consumers: What takes in the features.
         """
@@ -80,10 +82,12 @@ class FeaturePass:
         for consumer in consumers:
             consumer.update(empty, torch.empty(0, dtype=torch.int64))
         mark = self._now()
-        for index, image in batches:
+        for index, image, label in batches:
             ready = self._now()
             if len(image):
                 features = self.features(image)
+                if label is not None:
+                    features = features._replace(label=label.to(features.features.device))
                 for consumer in consumers:
                     consumer.update(features, index)
                 num += len(image)

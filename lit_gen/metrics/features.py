@@ -13,7 +13,9 @@ class Features(NamedTuple):
     Attributes:
         features: A point per image, float32, shape [N, D].
         logits: Unnormalised class log-probabilities, float32, shape [N, K]; None if the extractor does not classify.
+        label: The images' classes, int64, shape [N]; None where nobody said.
     """
 
     features: Tensor
     logits: Tensor | None = None
+    label: Tensor | None = None

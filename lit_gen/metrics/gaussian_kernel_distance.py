@@ -8,8 +8,8 @@ from torch import Tensor
 from typing_extensions import Self
 
 from lit_gen.functional.kernel_distance import gaussian_kernel
-from lit_gen.metrics.generative_metric import Settings
 from lit_gen.metrics.kernel_distance import SubsetDiscrepancy
+from lit_gen.metrics.settings import Settings
 
 if TYPE_CHECKING:
     from lit_gen.metrics.reference import Reference

@@ -1,44 +1,21 @@
 """What the evaluator asks of a metric, so that one pass over the images feeds them all."""
 
-__all__ = ["GenerativeMetric", "Settings"]
+__all__ = ["GenerativeMetric", "Need"]
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import Self
 
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.settings import Settings
 
 if TYPE_CHECKING:
     from lit_gen.metrics.reference import Reference
 
-
-@dataclass(frozen=True)
-class Settings:
-    """The numbers that metrics are computed with; they are part of the protocol.
-
-    Attributes:
-        seed: Seeds the private generators that draw subsets and shuffle.
-        kid_subsets: The number of random subsets that the kernel distance is averaged over.
-        kid_subset_size: The number of images of either side in each subset.
-        is_splits: The number of parts that the Inception Score is averaged over.
-        pr_neighbours: The neighbours that a ball reaches in precision and recall.
-        dc_neighbours: The neighbours that a ball reaches in density and coverage.
-        kid_rbf_sigma: The bandwidth of the kernel distance with a Gaussian kernel, in the unit of the features.
-        cmmd_sigma: The bandwidth of CMMD, whose features have length 1.
-    """
-
-    seed: int = 0
-    kid_subsets: int = 100
-    kid_subset_size: int = 1000
-    is_splits: int = 10
-    pr_neighbours: int = 3
-    dc_neighbours: int = 5
-    kid_rbf_sigma: float = 10.0
-    cmmd_sigma: float = 10.0
+Need: TypeAlias = Literal["moments", "features", "labels", "train_features", "logits"]
 
 
 class GenerativeMetric(Metric, ABC):
@@ -54,7 +31,7 @@ class GenerativeMetric(Metric, ABC):
 
     name: ClassVar[str]
     """The name by which a metric is asked for, such as ``"kid"``."""
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]]
+    needs: ClassVar[frozenset[Need]]
     """Which statistics of the real images, and which outputs of the extractor, the metric cannot do without."""
 
     @classmethod

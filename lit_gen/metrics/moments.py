@@ -1,6 +1,6 @@
 """Mean and covariance of features, streamed."""
 
-__all__ = ["FeatureMoments", "MomentSums", "Moments"]
+__all__ = ["FeatureMoments", "MomentSums", "Moments", "moments_of"]
 
 from typing import Any, NamedTuple
 
@@ -23,6 +23,14 @@ class Moments(NamedTuple):
     mean: Tensor
     covariance: Tensor
     num: int
+
+
+def moments_of(points: Tensor) -> Moments:
+    """Returns the moments of points [N, D] that are all there."""
+    x = points.to(torch.float64)
+    mean = x.mean(dim=0)
+    centred = x - mean
+    return Moments(mean, centred.T @ centred / (len(x) - 1), len(x))
 
 
 class MomentSums:

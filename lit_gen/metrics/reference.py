@@ -1,6 +1,6 @@
 """Statistics of the real images, computed once and cached by content."""
 
-__all__ = ["Reference", "collect_reference", "positions", "split_batches"]
+__all__ = ["Reference", "collect_reference", "labelled_batches", "positions", "split_batches"]
 
 import logging
 from collections.abc import Collection, Iterator
@@ -15,7 +15,7 @@ from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.moments import FeatureMoments, Moments
-from lit_gen.metrics.rows import FeatureRows
+from lit_gen.metrics.rows import FeatureRows, LabelRows
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,16 @@ class Reference:
     Attributes:
         moments: Mean and covariance of the features, if a metric needs them.
         features: The features of all real images, float32, shape [M, D], if a metric needs them.
+        labels: Their classes, int64, shape [M], if a metric needs them.
+        class_names: The classes' names in the order of their labels.
+        train_features: The features of all training images, float32, shape [L, D], if a metric needs them.
     """
 
     moments: Moments | None = None
     features: Tensor | None = None
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    train_features: Tensor | None = None
 
 
 def positions(num: int, count: int) -> Tensor:
@@ -56,6 +62,14 @@ def split_batches(
     Yields:
         The images' running numbers among all that are taken, int64 [N], and the images, uint8 [N, C, H, W].
     """
+    for index, image, _ in labelled_batches(data, split, batch_size, count):
+        yield index, image
+
+
+def labelled_batches(
+    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Iterates like `split_batches`, over triples: the third is the images' classes, int64 [N], None without labels."""
     num = data.num_images(split)
     place = torch.full((num,), -1, dtype=torch.int64)
     place[positions(num, count or num)] = torch.arange(count or num)
@@ -66,7 +80,8 @@ def split_batches(
         start += len(image)
         if number % world_size() == rank():
             taken = here >= 0
-            yield here[taken], image[taken.to(image.device)]
+            label = batch.get("label")
+            yield here[taken], image[taken.to(image.device)], None if label is None else label[taken.to(label.device)]
 
 
 def collect_reference(
@@ -79,11 +94,11 @@ def collect_reference(
         split: The split they are taken from.
         count: How many of them are taken, evenly spaced.
         through: The pass that gives their features.
-        needs: Which statistics are wanted: ``"moments"``, ``"features"``.
+        needs: Which statistics are wanted: ``"moments"``, ``"features"``, ``"labels"``.
         empty: Features of zero images, which tell their widths.
         cache: Where statistics are looked for and kept.
     """
-    wanted = [kind for kind in ("moments", "features") if kind in needs]
+    wanted = [kind for kind in ("moments", "features", "labels") if kind in needs]
     key = {
         "code": code_hash(),
         "data": data.fingerprint(split),
@@ -99,17 +114,22 @@ def collect_reference(
             log.info("Computing the %s features of %d real images, once.", through.extractor.name, count)
         moments = FeatureMoments(empty.features.shape[1]).to(through.statistics_device)
         rows = FeatureRows().to(through.statistics_device)
-        consumers = [consumer for kind, consumer in (("moments", moments), ("features", rows)) if kind in wanted]
-        through.feed(split_batches(data, split, through.batch_size, count), empty, consumers)
+        classes = LabelRows().to(through.statistics_device)
+        kinds = (("moments", moments), ("features", rows), ("labels", classes))
+        consumers = [consumer for kind, consumer in kinds if kind in wanted]
+        through.feed(labelled_batches(data, split, through.batch_size, count), empty, consumers)
         found = {}
         if "moments" in wanted:
             found["moments"] = moments.compute()._asdict()
         if "features" in wanted:
             found["features"] = {"features": rows.compute()}
+        if "labels" in wanted:
+            found["labels"] = {"labels": classes.compute()}
         if rank() == 0:
             for kind, entry in found.items():
                 cache.put(f"real_{kind}", key, entry)
     return Reference(
         moments=Moments(**found["moments"]) if "moments" in found else None,
         features=found["features"]["features"] if "features" in found else None,
+        labels=found["labels"]["labels"] if "labels" in found else None,
     )

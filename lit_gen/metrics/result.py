@@ -3,10 +3,15 @@
 __all__ = ["EvaluationResult"]
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import Any
 
+from typing_extensions import Self
+
+from lit_gen.errors import UserError
 from lit_gen.metrics.protocol import EvaluationProtocol
 
 
@@ -16,15 +21,56 @@ class EvaluationResult:
 
     Attributes:
         metrics: The scores by plain name: ``fid``, ``kid_mean``, ``kid_std``, ``is_mean``, ``is_std``,
-            ``precision``, ``recall``; beside a score, its standard error as ``<name>_std``.
+            ``precision``, ``recall``; beside a score, its standard error as ``<name>_std``. Over several seeds they are
+            means, and ``_std`` is the standard deviation from seed to seed.
         protocol: How they came about.
         seconds: What the time of this process went into: ``real`` (extractor and real images), ``generate``,
             ``features`` and ``metrics``.
+        by_seed: The scores of each seed, where there are several.
     """
 
     metrics: Mapping[str, float]
     protocol: EvaluationProtocol
     seconds: Mapping[str, float]
+    by_seed: Mapping[int, Mapping[str, float]] | None = None
+
+    @classmethod
+    def over_seeds(cls, results: Sequence[Self]) -> Self:
+        """Returns means and standard deviations of evaluations that differ in their seeds."""
+        assert len(results) > 1, "one seed has no deviation"
+        first = results[0]
+        metrics: dict[str, float] = {}
+        for name in first.metrics:
+            if not name.endswith("_std"):
+                values = [result.metrics[name] for result in results]
+                metrics[name] = fmean(values)
+                metrics[f"{name.removesuffix('_mean')}_std"] = stdev(values)
+        # What is prepared once is counted once.
+        seconds = {
+            kind: value if kind == "real" else sum(result.seconds[kind] for result in results)
+            for kind, value in first.seconds.items()
+        }
+        by_seed = {result.protocol.seed: result.metrics for result in results}
+        return cls(metrics, replace(first.protocol, repeats=len(results)), seconds, by_seed)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Returns the result that `to_dict` wrote; what a callback writes beside it, such as the step, is left alone.
+
+        Raises:
+            UserError: If it is none, or its protocol is none of this version.
+        """
+        missing = [name for name in ("metrics", "protocol", "seconds") if not isinstance(values.get(name), Mapping)]
+        if missing:
+            raise UserError(f"this is no result of an evaluation: it lacks {', '.join(missing)}")
+        for name, value in values["metrics"].items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise UserError(f"the result's {name} is {value!r}, but must be a number")
+        given = values.get("by_seed")
+        by_seed = None if given is None else {int(seed): dict(scores) for seed, scores in given.items()}
+        return cls(
+            dict(values["metrics"]), EvaluationProtocol.from_dict(values["protocol"]), dict(values["seconds"]), by_seed
+        )
 
     def named(self) -> dict[str, float]:
         """Returns the scores by the names that they are logged and shown by, such as ``fid[classifier]``."""
@@ -33,7 +79,10 @@ class EvaluationResult:
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values."""
         seconds = {name: round(value, 3) for name, value in self.seconds.items()}
-        return {"metrics": dict(self.metrics), "protocol": self.protocol.to_dict(), "seconds": seconds}
+        result = {"metrics": dict(self.metrics), "protocol": self.protocol.to_dict(), "seconds": seconds}
+        if self.by_seed is not None:
+            result["by_seed"] = {str(seed): dict(scores) for seed, scores in self.by_seed.items()}
+        return result
 
     def to_json(self) -> str:
         """Returns everything as JSON, indented; the names are those of the attributes."""
@@ -52,8 +101,12 @@ class EvaluationResult:
             rows.append((f"{metric}[{protocol.extractor}]", text))
         known = protocol.extractor_accuracy
         accuracy = f", accuracy {100 * known:.1f} %" if known is not None else ""
+        last = protocol.seed + protocol.repeats - 1
+        seeds = (
+            f"seed {protocol.seed}" if protocol.repeats == 1 else f"mean ± deviation of seeds {protocol.seed} to {last}"
+        )
         rows += [
-            ("generated", f"{protocol.num_samples} images, {protocol.weights} weights, seed {protocol.seed}"),
+            ("generated", f"{protocol.num_samples} images, {protocol.weights} weights, {seeds}"),
             ("real", f"{protocol.num_real} images of {protocol.data}, {protocol.split} split"),
             ("extractor", f"{protocol.extractor} {protocol.extractor_hash[:8]}{accuracy}"),
             ("protocol", protocol.hash[:8]),

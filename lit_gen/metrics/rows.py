@@ -1,6 +1,6 @@
 """Rows gathered from all processes and put in the order of their index."""
 
-__all__ = ["FeatureRows", "OrderedRows"]
+__all__ = ["FeatureRows", "LabelRows", "OrderedRows"]
 
 from typing import Any
 
@@ -78,3 +78,26 @@ class FeatureRows(OrderedRows, Metric):
     def compute(self) -> Tensor:
         """Returns the features of all images on all processes in the order of their index, shape [N, D]."""
         return self.ordered()
+
+
+class LabelRows(OrderedRows, Metric):
+    """Creates a metric that keeps every image's class.
+
+    Arguments:
+        kwargs: Passed on to torchmetrics.
+    """
+
+    full_state_update = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_rows()
+
+    def update(self, features: Features, index: Tensor | None = None) -> None:
+        """Takes in N images, whose classes and index are of shape [N]."""
+        assert features.label is not None, "the images are labelled"
+        self.append(features.label[:, None], index)
+
+    def compute(self) -> Tensor:
+        """Returns the classes of all images on all processes in the order of their index, int64, shape [N]."""
+        return self.ordered()[:, 0]

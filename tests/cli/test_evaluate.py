@@ -8,7 +8,7 @@ def test_scores_and_protocol(lit_gen, trained):
     assert (said.status, said.err) == (0, "")
     result = json.loads(Path("deep/eval.json").read_text())
     assert result.keys() == {"metrics", "protocol", "seconds"}
-    assert result["metrics"].keys() == {"fid", "is_mean", "is_std", "kid_mean", "kid_std"}
+    assert result["metrics"].keys() == {"fid", "fid_std", "is_mean", "is_std", "kid_mean", "kid_std"}
     protocol = result["protocol"]
     wanted = {"data": "digits", "split": "test", "num_samples": 60, "num_real": 300, "weights": "ema", "seed": 0}
     assert {key: protocol[key] for key in wanted} == wanted
@@ -22,6 +22,18 @@ def test_scores_and_protocol(lit_gen, trained):
         *("--data.val_size", 100),
     )
     other = json.loads(Path("other.json").read_text())
-    assert other["metrics"].keys() == {"fid"}
+    assert other["metrics"].keys() == {"fid", "fid_std"}
     assert other["metrics"]["fid"] != result["metrics"]["fid"]
     assert (other["protocol"]["weights"], other["protocol"]["num_real"]) == ("raw", 100)
+
+
+def test_several_seeds(lit_gen, trained):
+    arguments = ("evaluate", "--ckpt_path", trained, "--num_samples", 60, "--device", "cpu", "--metrics", "fid")
+    said = lit_gen(*arguments, "--repeats", 2, "--seed", 3, "--output", "two.json")
+    assert said.status == 0 and "seeds 3 to 4" in said.out
+    result = json.loads(Path("two.json").read_text())
+    first, second = (scores["fid"] for scores in result["by_seed"].values())
+    assert first != second and result["protocol"]["repeats"] == 2
+    assert abs(result["metrics"]["fid"] - (first + second) / 2) < 1e-9 * first
+    alone = lit_gen(*arguments, "--seed", 4, "--output", "one.json")
+    assert alone.status == 0 and json.loads(Path("one.json").read_text())["metrics"]["fid"] == second

@@ -1,11 +1,12 @@
 """The Fréchet distance against closed forms and scipy."""
 
+import mpmath
 import pytest
 import torch
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from lit_gen.functional.frechet import frechet_distance
+from lit_gen.functional.frechet import frechet_distance, frechet_influence
 
 
 def _covariance(size: int, seed: int, rank: int | None = None) -> Tensor:
@@ -82,3 +83,67 @@ def test_nan_is_refused() -> None:
     mean, covariance = torch.zeros(2), torch.eye(2)
     with pytest.raises(ValueError, match="NaN"):
         frechet_distance(mean, covariance, mean * float("nan"), covariance)
+
+
+def _by_mpmath(covariance_1: Tensor, covariance_2: Tensor) -> float:
+    with mpmath.workdps(60):
+        a, b = mpmath.matrix(covariance_1.tolist()), mpmath.matrix(covariance_2.tolist())
+        lower = mpmath.cholesky(a)
+        cross = sum(mpmath.sqrt(value) for value in mpmath.eigsy(lower.T * b * lower, eigvals_only=True))
+        return float(sum(a[i, i] + b[i, i] for i in range(a.rows)) - 2 * cross)
+
+
+def test_condition_of_1e12_against_sixty_digits() -> None:
+    generator = torch.Generator().manual_seed(9)
+    covariances = []
+    for spectrum in (torch.logspace(0, -12, 12), torch.logspace(-12, 0, 12)):
+        basis = torch.linalg.qr(torch.randn(12, 12, generator=generator, dtype=torch.float64)).Q
+        covariances.append(basis @ spectrum.double().diag() @ basis.T)
+        covariances[-1] = (covariances[-1] + covariances[-1].T) / 2.0
+    mean = torch.zeros(12, dtype=torch.float64)
+    distance = frechet_distance(mean, covariances[0], mean, covariances[1])
+    assert distance.item() == pytest.approx(_by_mpmath(*covariances), rel=1e-9)
+
+
+@pytest.mark.parametrize("num", [(30, 30), (30, 200), (200, 30), (200, 200), (50, 60)])
+def test_points_give_what_moments_give(num: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(10)
+    scale = torch.logspace(0, -2, 50, dtype=torch.float64)
+    x, y = (torch.randn(n, 50, generator=generator, dtype=torch.float64) * scale for n in num)
+    statistics = x.mean(0), x.T.cov(), y.mean(0) + 0.1, y.T.cov()
+    by_moments, by_points = frechet_distance(*statistics), frechet_distance(*statistics, x, y)
+    assert by_points.item() == pytest.approx(by_moments.item(), rel=1e-9)
+    assert by_points.item() == pytest.approx(_by_scipy(*statistics), rel=1e-5)  # sqrtm's own error, without full rank
+
+
+def test_influence_in_closed_form() -> None:
+    # For diagonal covariances the map is σ₂/σ₁ along each axis.
+    generator = torch.Generator().manual_seed(11)
+    sigma_1, sigma_2, mu_1, mu_2 = torch.rand(4, 6, generator=generator, dtype=torch.float64) + 0.1
+    x = torch.randn(9, 6, generator=generator, dtype=torch.float64)
+    psi = frechet_influence(x, mu_1, sigma_1.square().diag(), mu_2, sigma_2.square().diag())
+    expected = 2.0 * (x - mu_1) @ (mu_1 - mu_2) + ((1.0 - sigma_2 / sigma_1) * (x - mu_1).square()).sum(1)
+    torch.testing.assert_close(psi, expected - expected.mean(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("num", [200, 12])
+def test_influence_is_the_derivative_in_a_points_weight(num: int) -> None:
+    generator = torch.Generator().manual_seed(12)
+    x = torch.randn(num, 20, generator=generator, dtype=torch.float64)
+    mean, covariance = torch.ones(20, dtype=torch.float64), 2.0 * _covariance(20, 13)
+
+    def weighted(extra: float) -> float:
+        weight = torch.full((num,), 1.0 / num, dtype=torch.float64)
+        weight = (1.0 - extra) * weight
+        weight[3] += extra
+        mu = weight @ x
+        sigma = (x - mu).T @ (weight[:, None] * (x - mu))
+        return frechet_distance(mu, sigma, mean, covariance).item()
+
+    mu, sigma = x.mean(0), x.T.cov(correction=0)
+    psi = frechet_influence(x, mu, sigma, mean, covariance)
+    assert psi[3].item() == pytest.approx((weighted(1e-5) - weighted(-1e-5)) / 2e-5, rel=1e-4)
+    # The points in place of the covariance say the same but for its denominator, N − 1.
+    by_points = frechet_influence(x, mu, x.T.cov(), mean, covariance, x)
+    by_moments = frechet_influence(x, mu, x.T.cov(), mean, covariance)
+    torch.testing.assert_close(by_points, by_moments, rtol=1e-6, atol=1e-6)

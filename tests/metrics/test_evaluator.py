@@ -58,7 +58,7 @@ def test_real_against_real_and_against_others(squares: Callable[..., ImageData],
     evaluator.prepare(data)
     like = evaluator.evaluate(split_batches(data, "val", count=150), weights="real")
     unlike = evaluator.evaluate((index, image // 2) for index, image in split_batches(data, "val", count=150))
-    assert list(like.metrics) == ["fid", "is_mean", "is_std", "kid_mean", "kid_std"]
+    assert list(like.metrics) == ["fid", "fid_std", "is_mean", "is_std", "kid_mean", "kid_std"]
     assert like.metrics["fid"] < 0.1 * unlike.metrics["fid"]
     assert like.metrics["kid_mean"] < 0.1 * unlike.metrics["kid_mean"]
     assert set(like.seconds) == {"real", "generate", "features", "metrics"}
@@ -71,7 +71,7 @@ def test_real_against_real_and_against_others(squares: Callable[..., ImageData],
 def test_the_split_against_itself_is_zero(squares: Callable[..., ImageData], cache_dir: Path) -> None:
     evaluator = _evaluator(cache_dir, num_samples=200, metrics="fid")
     evaluator.prepare(squares())
-    assert evaluator.evaluate(split_batches(squares(), "test")).metrics == {"fid": pytest.approx(0.0, abs=1e-9)}
+    assert evaluator.evaluate(split_batches(squares(), "test")).metrics["fid"] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_one_pass_feeds_all_metrics(squares: Callable[..., ImageData], cache_dir: Path) -> None:
@@ -180,10 +180,7 @@ def test_extractors_are_in_no_state_dict(squares: Callable[..., ImageData]) -> N
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"metrics": ["fid", "kidd"]},
-            "no metric 'kidd' among fid, is, kid, pr, kid_rbf, dc, cmmd; did you mean 'kid'",
-        ),
+        ({"metrics": ["fid", "kidd"]}, "no metric 'kidd' among .*; did you mean 'kid'"),
         ({"metrics": []}, "fid, is, kid"),
         ({"num_samples": 1}, "num_samples is 1, but must be at least 2"),
         ({"num_samples": 9}, "is_splits=10"),

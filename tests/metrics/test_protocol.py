@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lit_gen.errors import UserError
 from lit_gen.metrics import EvaluationProtocol, EvaluationResult
 
 PROTOCOL = EvaluationProtocol(
@@ -22,7 +23,9 @@ PROTOCOL = EvaluationProtocol(
     extractor_accuracy=0.98,
     precision="float32",
     weights="ema",
+    labels="model",
     seed=0,
+    repeats=1,
     kid_subsets=100,
     kid_subset_size=100,
     is_splits=10,
@@ -30,6 +33,8 @@ PROTOCOL = EvaluationProtocol(
     dc_neighbours=5,
     kid_rbf_sigma=10.0,
     cmmd_sigma=10.0,
+    fid_inf_points=15,
+    mifid_fingerprint="b" * 8,
     version="0.1.0",
 )
 
@@ -69,3 +74,49 @@ def test_result() -> None:
         "is[classifier]   9 ± 0.1",
     ]
     assert "accuracy 98.0 %" in result.table() and "200 images, ema weights" in result.table()
+
+
+def test_only_what_matters_to_a_metric_differs() -> None:
+    other = dataclasses.replace(PROTOCOL, kid_subsets=50, fid_inf_points=9, precision="bfloat16")
+    assert set(PROTOCOL.differences(other, "fid")) == {"precision"}
+    assert set(PROTOCOL.differences(other, ["fid", "kid"])) == {"precision", "kid_subsets"}
+    assert set(PROTOCOL.differences(other, "fid_inf")) == {"precision", "fid_inf_points"}
+
+
+def test_protocol_from_json() -> None:
+    values = json.loads(json.dumps(PROTOCOL.to_dict()))
+    assert EvaluationProtocol.from_dict(values) == PROTOCOL
+    without = {name: value for name, value in values.items() if name not in ("seed", "hash")}
+    with pytest.raises(UserError, match="lacks seed; evaluate anew"):
+        EvaluationProtocol.from_dict(without)
+    with pytest.raises(UserError, match="lacks seed and has seeds"):
+        EvaluationProtocol.from_dict({**without, "seeds": 3})
+    with pytest.raises(UserError, match="hash is not that of its fields"):
+        EvaluationProtocol.from_dict({**values, "num_samples": 50_000})
+
+
+def test_result_from_json() -> None:
+    result = EvaluationResult({"fid": 3.25, "fid_std": 0.1}, PROTOCOL, {"real": 1.25}, {0: {"fid": 3.0}})
+    read = EvaluationResult.from_dict({"step": 5, **json.loads(result.to_json())})
+    assert read == result and "fid[classifier]  3.25 ± 0.1" in read.table()
+    with pytest.raises(UserError, match="lacks protocol, seconds"):
+        EvaluationResult.from_dict({"metrics": {}})
+    with pytest.raises(UserError, match="fid is None"):
+        EvaluationResult.from_dict({**result.to_dict(), "metrics": {"fid": None}})
+
+
+def test_mean_and_deviation_over_seeds() -> None:
+    results = [
+        EvaluationResult(
+            {"fid": fid, "fid_std": 9.0, "kid_mean": fid / 10.0, "kid_std": 9.0},
+            dataclasses.replace(PROTOCOL, seed=seed),
+            {"real": 5.0, "generate": 1.0},
+        )
+        for seed, fid in ((4, 1.0), (5, 2.0), (6, 6.0))
+    ]
+    merged = EvaluationResult.over_seeds(results)
+    assert merged.metrics == pytest.approx({"fid": 3.0, "fid_std": 7.0**0.5, "kid_mean": 0.3, "kid_std": 0.07**0.5})
+    assert (merged.protocol.seed, merged.protocol.repeats) == (4, 3)
+    assert merged.seconds == {"real": 5.0, "generate": 3.0}
+    assert merged.to_dict()["by_seed"]["5"]["fid"] == 2.0
+    assert "mean ± deviation of seeds 4 to 6" in merged.table()

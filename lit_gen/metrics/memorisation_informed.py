@@ -1,0 +1,87 @@
+"""The Fréchet distance, larger for a generator that repeats its training images."""
+
+__all__ = ["MemorisationInformed"]
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+from lit_gen.functional.frechet import frechet_distance
+from lit_gen.functional.memorisation_distance import memorisation_distance
+from lit_gen.metrics.features import Features
+from lit_gen.metrics.frechet_distance import kept_points
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
+from lit_gen.metrics.moments import Moments, moments_of
+from lit_gen.metrics.rows import OrderedRows
+from lit_gen.metrics.settings import Settings
+
+if TYPE_CHECKING:
+    from lit_gen.metrics.reference import Reference
+
+
+class MemorisationInformed(OrderedRows, GenerativeMetric):
+    r"""Creates a metric for FID divided by the memorisation distance, MiFID.
+
+    .. math:: \mathrm{MiFID} = \mathrm{FID} / m_\tau, \quad m_\tau = m \text{ if } m < \tau \text{ else } 1
+
+    with the mean cosine distance m of generated images to the nearest training image
+    (`lit_gen.functional.memorisation_distance`). FID is that of the evaluation's split; the distance m is always to the
+    training split, for copies of training images do not show beside a test split.
+
+    torchmetrics' MemorizationInformedFrechetInceptionDistance takes the mean over real images instead, of the nearest
+    generated one: it gives this number with the two sides exchanged.
+
+    References:
+        | On Training Sample Memorization: Lessons from Benchmarking Generative Modeling with a Large-scale Competition
+        | (Bai et al., 2021)
+        | https://arxiv.org/abs/2106.03062
+
+    Arguments:
+        real: The moments of the real images' features.
+        train: The features of the training images, shape [L, D].
+        real_features: All the real images' features, shape [M, D]; of use if they are no more than D.
+        threshold: The distance τ from which on nothing counts as memorised.
+        kwargs: Passed on to torchmetrics.
+    """
+
+    name: ClassVar[str] = "mifid"
+    needs: ClassVar[frozenset[Need]] = frozenset({"moments", "train_features"})
+
+    def __init__(
+        self,
+        real: Moments,
+        train: Tensor,
+        real_features: Tensor | None = None,
+        threshold: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.real = real
+        self.train_features = train
+        self.real_features = kept_points(real, real_features)
+        self.threshold = threshold
+        self.add_rows()
+
+    @classmethod
+    def create(cls, reference: "Reference", settings: Settings) -> Self:
+        """Creates the metric for the moments of the real images and the features of the training images."""
+        assert reference.moments is not None and reference.train_features is not None, "the reference was built for it"
+        return cls(reference.moments, reference.train_features, reference.features)
+
+    def update(self, features: Features, index: Tensor | None = None) -> None:
+        """Takes in N generated images, whose features are of shape [N, D] and whose index is of shape [N]."""
+        self.append(features.features, index)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Returns ``mifid`` ≥ 0, 0 being best, and the distance m in [0, 1] as ``memorisation_distance``."""
+        fake = self.ordered()
+        mean, covariance = self.real.mean.to(fake.device), self.real.covariance.to(fake.device)
+        of_real = None if self.real_features is None else self.real_features.to(fake.device)
+        first = moments_of(fake)
+        fid = frechet_distance(first.mean, first.covariance, mean, covariance, fake, of_real)
+        m = memorisation_distance(fake, self.train_features.to(fake.device))
+        # The paper's code adds 1e-14, so that exact copies are divided by something.
+        penalty = torch.where(m < self.threshold, m + 1e-14, torch.ones_like(m))
+        return {"mifid": fid / penalty, "memorisation_distance": m}
