@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lit_gen.commands import diagnose, evaluate, lightning, sample
+from lit_gen.commands import compare, diagnose, evaluate, lightning, sample
 from lit_gen.commands.quiet import quieten
 
 
@@ -27,6 +27,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         return sample.run(arguments)
     if command == "evaluate":
         return evaluate.run(arguments)
+    if command == "compare":
+        return compare.run(arguments)
     if command == "diagnose":
         return diagnose.run(arguments)
     return lightning.run(command, arguments)

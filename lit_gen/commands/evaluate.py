@@ -1,4 +1,4 @@
-"""``lit-gen evaluate``: scores the samples of a checkpoint against real images."""
+"""``lit-gen evaluate``: scores the samples of a checkpoint, or given ones, against real images."""
 
 __all__ = ["run"]
 
@@ -25,6 +25,7 @@ from lit_gen.commands.checkpointed import (
     read_wanted,
 )
 from lit_gen.commands.classes import import_all
+from lit_gen.commands.evaluate_given import score_given
 from lit_gen.commands.output import check_output
 from lit_gen.commands.recorded import trusted_config
 from lit_gen.contracts import PointData
@@ -49,6 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     import_all()
     parser, names, image_names = _parser()
+    given = [value for _, value in flag_values(arguments, "--samples")]
+    if given:
+        return score_given(given[-1], arguments, parser, names)
     # The checkpoint's data are the parser's default, so it is read before the arguments are understood.
     path, runs = (next((v for _, v in flag_values(arguments, flag)[::-1]), None) for flag in ("--ckpt_path", "--runs"))
     checkpoint = read_wanted(path, runs or "runs")
@@ -114,6 +118,7 @@ def _chosen(evaluator: type[E], made: Namespace, names: Sequence[str], metrics: 
 def _parser() -> tuple[ArgumentParser, list[str], list[str]]:
     """Returns the parser and the names of the arguments of either evaluator; some are of both."""
     parser = checkpoint_parser("Score a checkpoint's samples against real images, or what it makes of each of them.")
+    parser.add_argument("--samples", type=str | None, help="a folder of images, .npz or .npy, in place of a checkpoint")
     parser.add_argument("--output", type=str | None, help="the JSON file to write")
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     names = parser.add_class_arguments(Evaluator, None, as_group=False, fail_untyped=False)

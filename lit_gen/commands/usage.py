@@ -119,10 +119,13 @@ COMMANDS = {
         ),
     ),
     "evaluate": Command(
-        "score a checkpoint's samples against real images, or what it makes of each of them",
+        "score a checkpoint's samples, or given images, or what a model makes of each real image",
         (
             _CHECKPOINT,
-            Option("--metrics", "LIST", "of fid, is, kid, pr, psnr, ssim, l1, lpips, bpd, nll (default: fid,is,kid)"),
+            Option("--samples", "PATH", "in place of a checkpoint: a folder of images, or .npz or .npy of uint8"),
+            Option("--metrics", "LIST", "of samples: fid, is, kid, pr, kid_rbf, dc, cmmd, fid_inf, fid_class, mifid"),
+            Option("", "", "of each image: psnr, ssim, l1, lpips, bpd, nll (default: fid,is,kid)"),
+            Option("--repeats", "N", "score N seeds, and print mean and deviation (default: 1)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
             Option("--extractor", "CLASS", "Classifier (default), InceptionV3, DINOv2, CLIP, VGG16 or TorchModule"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
@@ -142,6 +145,23 @@ COMMANDS = {
             "lit-gen evaluate --ckpt_path best --metrics fid,kid --num_samples 1000 --output eval.json",
             "lit-gen evaluate --ckpt_path last --extractor InceptionV3 --extractor.weights_path inception.pth",
             "lit-gen evaluate --ckpt_path last --metrics psnr,ssim,lpips,bpd",
+            "lit-gen evaluate --samples folder --data Digits --output folder.json",
+        ),
+    ),
+    "compare": Command(
+        "rank runs, checkpoints and samples by their scores, like protocols only; writes a report",
+        (
+            Option("RUN …", "", "run folders, folders of runs, checkpoints, or JSON files that evaluate wrote"),
+            Option("--by", "METRIC", "the metric to rank by (default: the first that all have)"),
+            Option("--which", "best|last|all", "the checkpoint of a run that is ranked (default: best)"),
+            Option("--group", "seed|none", "runs that differ only in seed_everything are one row (default: seed)"),
+            Option("--output", "FILE", "write a report: .html with figures and samples, .md, or .csv of all scores"),
+            Option("--evaluate", "…", "score checkpoints and samples that have no scores; evaluate's options follow"),
+        ),
+        (
+            "lit-gen compare runs --output report.html",
+            "lit-gen compare runs/dcgan_digits/version_0 runs/dcgan_digits/version_1 --by fid",
+            "lit-gen compare a.ckpt b.ckpt folder --evaluate --data Digits --num_samples 1000 --metrics fid,kid",
         ),
     ),
     # Its kinds have options and examples of their own: lit_gen.commands.diagnose.usage.

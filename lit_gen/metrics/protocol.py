@@ -1,6 +1,6 @@
 """How a score came about: what must be alike for two scores to be compared."""
 
-__all__ = ["EvaluationProtocol"]
+__all__ = ["MATTERS_TO", "EvaluationProtocol"]
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from typing_extensions import Self
 from lit_gen.errors import UserError
 from lit_gen.metrics.cache import content_hash
 
-_MATTERS_TO = {
+MATTERS_TO = {
     "kid_subsets": ("kid", "kid_rbf"),
     "kid_subset_size": ("kid", "kid_rbf"),
     "is_splits": ("is",),
@@ -132,7 +132,7 @@ class EvaluationProtocol:
         names = [
             field.name
             for field in dataclasses.fields(self)
-            if chosen is None or field.name not in _MATTERS_TO or set(_MATTERS_TO[field.name]) & set(chosen)
+            if chosen is None or field.name not in MATTERS_TO or set(MATTERS_TO[field.name]) & set(chosen)
         ]
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

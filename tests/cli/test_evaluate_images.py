@@ -76,7 +76,7 @@ def test_images_alone_and_beside_samples(lit_gen, copier):
 
     lit_gen(*arguments, "--metrics", "fid,l1,bpd", "--num_samples", 40, "--output", "both.json")
     both = json.loads(Path("both.json").read_text())
-    assert both["metrics"].keys() == {"fid"} and both["protocol"]["num_samples"] == 40
+    assert both["metrics"].keys() == {"fid", "fid_std"} and both["protocol"]["num_samples"] == 40
     assert [result["protocol"]["hash"] for result in both["more"]] == [
         pixels["protocol"]["hash"],
         likelihood["protocol"]["hash"],
