@@ -27,12 +27,15 @@ def memorisation_distance(fake: Tensor, train: Tensor, block: int = 1024) -> Ten
         The distance in [0, 1] in float64, a scalar; 1 if one side has no direction at all.
     """
     assert fake.ndim == train.ndim == 2 and fake.shape[1] == train.shape[1], "points are N × D and L × D"
-    fake, train = (points[points.any(dim=1)] for points in (fake, train))
-    if not len(fake) or not len(train):
-        return torch.ones((), dtype=torch.float64, device=fake.device)
-    nearest = []
-    for x in fake.split(block):
-        x = torch.nn.functional.normalize(x.double(), dim=1)
-        cosines = [(x @ torch.nn.functional.normalize(y.double(), dim=1).T).abs().amax(1) for y in train.split(block)]
-        nearest.append(torch.stack(cosines).amax(dim=0))
-    return (1.0 - torch.cat(nearest)).clamp(min=0.0).mean()
+    assert len(train), "there is a training point"
+    nearest, directed = [], []
+    for part in fake.split(block):
+        x = torch.nn.functional.normalize(part.double(), dim=1)
+        # Training points without a direction stay zero: their cosine, 0, is never nearer than another.
+        cosine = x.new_zeros(len(x))
+        for y in train.split(block):
+            cosine = torch.maximum(cosine, (x @ torch.nn.functional.normalize(y.double(), dim=1).T).abs().amax(dim=1))
+        nearest.append(cosine)
+        directed.append(part.any(dim=1))
+    distance = (1.0 - torch.cat(nearest)[torch.cat(directed)]).clamp(min=0.0)
+    return distance.mean() if len(distance) else distance.new_ones(())

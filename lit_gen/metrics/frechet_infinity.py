@@ -25,9 +25,13 @@ class FrechetInfinity(OrderedRows, GenerativeMetric):
     r"""Creates a metric for the FID that infinitely many generated images would have.
 
     The bias of FID is nearly proportional to 1/N. A line is fitted to the distances of random subsets, whose sizes run
-    evenly from a tenth of the images to all of them, against 1/N; where it meets 1/N = 0 is the estimate
-    :math:`\sum_j w_j \mathrm{FID}_{n_j}`. The bias that comes from the number of real images stays. With fewer images
-    than some ten times the features the line is no line, and the estimate is too low or even negative.
+    evenly up to all the images, against 1/N; where it meets 1/N = 0 is the estimate
+    :math:`\sum_j w_j \mathrm{FID}_{n_j}`. The bias that comes from the number of real images stays.
+
+    The paper's smallest subset is a tenth of 50,000 images, about 2.5 per feature. Where a tenth is fewer than that,
+    the smallest is larger, up to half of the images: the bias of subsets with hardly more images than features is no
+    line, which would make the estimate too low. With fewer than some five images per feature it stays too low, even
+    negative, and the standard error does not tell. There are as many distances to compute as sizes.
 
     Its standard error is that of the weighted sum, with each image's influence on every subset that it is in, as of
     `lit_gen.metrics.FrechetDistance`.
@@ -76,7 +80,7 @@ class FrechetInfinity(OrderedRows, GenerativeMetric):
             ValueError: If there are too few images for different sizes of at least two.
         """
         fake = self.ordered()
-        sizes = np.linspace(max(2, len(fake) // 10), len(fake), self.points).astype(int)
+        sizes = _subset_sizes(len(fake), fake.shape[1], self.points)
         if len(fake) < 20 or len(set(sizes)) < self.points:
             raise ValueError(f"{len(fake)} images are too few for subsets of {self.points} sizes")
         mean, covariance = self.real.mean.to(fake.device), self.real.covariance.to(fake.device)
@@ -95,6 +99,12 @@ class FrechetInfinity(OrderedRows, GenerativeMetric):
         distance = torch.stack(distances)
         value = (torch.from_numpy(weight).to(distance.device) * distance).sum()
         return {"fid_inf": value, "fid_inf_std": psi.std() * shares.square().sum().sqrt().to(psi.device)}
+
+
+def _subset_sizes(num: int, dimensions: int, points: int) -> "np.ndarray[Any, Any]":
+    """Returns sizes that run evenly to all images, from a tenth of them, or from 2.5 per feature if those are more."""
+    smallest = max(2, num // 10, min(num // 2, 5 * dimensions // 2))
+    return np.linspace(smallest, num, points).astype(int)
 
 
 def _intercept_weights(sizes: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

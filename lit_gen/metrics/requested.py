@@ -4,7 +4,7 @@ __all__ = ["split_names"]
 
 from collections.abc import Sequence
 
-from lit_gen.metrics.evaluator import METRICS
+from lit_gen.metrics.every_metric import METRICS
 from lit_gen.metrics.image_evaluator import IMAGE_METRICS
 from lit_gen.metrics.metric_names import metric_names
 
