@@ -43,5 +43,7 @@ class PatchHead(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], positions: Sequence[Tensor]) -> list[Tensor]:
         """Embeds maps [B, C_l, H_l, W_l] at positions [S_l] as unit vectors, shape [B, S_l, D] each."""
-        picked = [x.flatten(2).index_select(2, index).mT for x, index in zip(maps, positions, strict=True)]
-        return [normalize(layer(x).float(), dim=2, eps=1e-7) for layer, x in zip(self.layers, picked, strict=True)]
+        picked = [x.flatten(2).index_select(2, index).mT.float() for x, index in zip(maps, positions, strict=True)]
+        # Embeddings start short, and the gradient of what makes them unit vectors long: too long for half precision.
+        with torch.autocast(picked[0].device.type, enabled=False):
+            return [normalize(layer(x), dim=2, eps=1e-7) for layer, x in zip(self.layers, picked, strict=True)]

@@ -65,7 +65,7 @@ def test_padding_mirrors_and_cropping_undoes_it() -> None:
 
 @pytest.mark.parametrize("field", [1, 16, 34, 70, 142, 286])
 def test_a_logit_sees_as_much_as_is_claimed(field: int) -> None:
-    """By its gradient, away from the border; with weights that cannot cancel and without norms, which see everything."""
+    """By its gradient, away from the border; with weights that cannot cancel, without norms, which see everything."""
     side = {1: 5, 16: 64, 34: 128, 70: 192, 142: 384, 286: 768}[field]
     network = PatchDiscriminator((1, side, side), receptive_field=field, features=1, max_features=1, norm="none")
     for parameter in network.parameters():
