@@ -21,7 +21,6 @@ from lit_gen.datamodules.worker_loader import ImageItems, WorkerLoader
 from lit_gen.errors import UserError, nearest
 from lit_gen.functional.quantize import from_uint8
 
-
 _PIXELS = ("image", "source", "label_map", "instance")
 """What has height and width in a batch."""
 _LARGER = "train at load_size"

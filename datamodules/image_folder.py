@@ -94,7 +94,11 @@ class ImageFolder(ImageDataModule):
         self.labelled, self.val_size, self.test_size = labelled, val_size, test_size
         self.on_error, self.cache = on_error, cache
         self._decode = functools.partial(
-            decode_image, size=self.size, resize=resize, channels=channels, background=colour(background, "--data.background")
+            decode_image,
+            size=self.size,
+            resize=resize,
+            channels=channels,
+            background=colour(background, "--data.background"),
         )
         self._settings = (DECODER, self.size, resize, channels, background)
 
