@@ -1,6 +1,8 @@
 """How images are dealt out to train, val and test, once and for all."""
 
-__all__ = ["SPLITS", "deal", "split_size"]
+__all__ = ["SPLITS", "deal", "share_out", "split_size"]
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -58,3 +60,33 @@ def split_size(size: int | float, total: int, key: str, taken: int = 0) -> int:
     if count >= total - taken:
         raise UserError(f"{key} is {size}, but there are only {total - taken} images and some must be left to train on")
     return count
+
+
+def share_out(
+    found: Mapping[str, Tensor], val_size: int | float, test_size: int | float, seed: int
+) -> dict[str, tuple[str, list[int]]]:
+    """Takes the splits that have no images of their own from the training images, by seed.
+
+    Arguments:
+        found: The labels of each split's own images, int64 [N], all zero when there are no classes; ``train`` is among
+            them.
+        val_size: Validation images, a number or a fraction, if there are no others.
+        test_size: Test images, likewise.
+        seed: Fixes the splits and the order within each: shuffled, so that its first images represent it.
+
+    Returns:
+        For each split whose images it has, and which of them, in their order.
+
+    Raises:
+        UserError: If a size leaves nothing to train on.
+    """
+    absent = [split for split in ("test", "val") if split not in found]
+    total, sizes = len(found["train"]), list[int]()
+    for split in absent:
+        wanted = val_size if split == "val" else test_size
+        sizes.append(split_size(wanted, total, f"--data.{split}_size", taken=sum(sizes)))
+    dealt = deal(found["train"], sizes, seed)
+    shares = {split: ("train", part.tolist()) for split, part in zip([*absent, "train"], dealt, strict=True)}
+    for split in found.keys() - {"train"}:
+        shares[split] = (split, deal(found[split], [], seed)[0].tolist())
+    return shares
