@@ -3,6 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lit_gen.__main__ import main
 from lit_gen.datamodules import LabelledMaps
 from lit_gen.datamodules.label_maps import decode_indices, decode_labels
 from lit_gen.errors import UserError
@@ -146,3 +147,16 @@ def test_fingerprint(gradients):
         Image.new("L", (12, 8)).save(path)
     after = make(root)
     assert all(after.fingerprint(split) != old for split, old in zip(SPLITS, before, strict=True))
+
+
+def test_command_line_says_it_and_ends_with_2(gradients, capsys, tmp_path, monkeypatch):
+    root = gradients(20)
+    Image.new("L", (12, 8), 9).save(root / "labels" / "003.png")
+    Image.new("L", (12, 8), 8).save(root / "labels" / "004.png")
+    monkeypatch.chdir(tmp_path)
+    data = ("--data", "LabelledMaps", "--data.folder", "photos", "--data.label_folder", "labels")
+    data += ("--data.root", str(root), "--data.num_label_classes", "4", "--data.image_size", "8")
+    assert main(["fit", "--config", "gan/dcgan_digits", *data]) == 2
+    error = capsys.readouterr().err
+    assert "labels/003.png: has the index 9" in error and "004.png: has the index 8" in error
+    assert "Traceback" not in error and len(error.strip().splitlines()) == 1

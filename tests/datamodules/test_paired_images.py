@@ -192,7 +192,7 @@ def test_wrong_settings(tmp_path, settings, message):
 def test_one_of_two_folders_has_splits(photos):
     photos("a/train", 5)
     photos("b", 5)
-    with pytest.raises(UserError, match="a has a subfolder train, and .*b has not"):
+    with pytest.raises(UserError, match=r"a has a subfolder train, and .*b has not"):
         make(photos("a/train", 5).parent, photos("b", 5)).check()
 
 

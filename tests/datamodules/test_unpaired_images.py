@@ -165,6 +165,9 @@ def test_domains_of_a_table(photos, tmp_path):
     images = [number for split in SPLITS for number in reds(data.batches(split, 4), "image")]
     assert sorted(images) == [i for i in range(40) if i % 3]
     assert set(reds(data.train_dataloader(), "source")) <= {i for i in range(40) if i % 6 == 0}
+    data = make(folder, **settings | {"where_a": {"gender": "man"}}, group="hat", val_size=0, test_size=1)
+    for split in ("train", "test"):
+        assert len({number % 2 for number in reds(data.batches(split, 4), "image")}) == 1
     (folder / "001.png").unlink()
     with pytest.raises(UserError, match=r"001\.png is absent, and attributes\.csv names it"):
         make(folder, **settings).check()
@@ -193,14 +196,14 @@ def test_what_is_wrong(horses, photos, tmp_path):
         UserError, match=r"2 files in .* cannot be used: .*testB/001\.png: .*; .*trainA/003\.png: cannot"
     ):
         make(horses).check()
-    with pytest.raises(UserError, match="there is no folder .*trainA.*testB"):
+    with pytest.raises(UserError, match=r"there is no folder .*trainA.*testB"):
         make(photos("c", 3)).check()
     with pytest.raises(UserError, match="go together"):
         make(horses, table="t.csv")
     photos("d/train", 9)
     photos("e/train", 9)
     photos("e/val", 3)
-    with pytest.raises(UserError, match="the split 'val' of .*d has 3 images and 0 sources"):
+    with pytest.raises(UserError, match=r"the split 'val' of .*d has 3 images and 0 sources"):
         make(tmp_path / "d", tmp_path / "e", val_size=0).check()
 
 
