@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from lit_gen.datamodules.attributes import Attributes, attributes_of
@@ -37,6 +36,7 @@ class AttributeImages(FileData):
         where: Which of the images: values, or lists of them, by column; None takes all.
         label: A column whose values are classes; then images carry a ``label``, and each split has its share of every
             class.
+        group: A column; images that agree in it are in the same split, and the sizes of splits are of such groups.
         root, batch_size, resize, channels, background, val_size, test_size, cache, num_workers, seed: See
             `ImageFolder`.
         image_size, load_size, horizontal_flip, on_device: See `FileData`.
@@ -49,6 +49,7 @@ class AttributeImages(FileData):
         attributes: list[str] | None = None,
         where: dict[str, str | int | list[str] | list[int]] | None = None,
         label: str | None = None,
+        group: str | None = None,
         root: str | None = None,
         batch_size: int = 16,
         image_size: int | tuple[int, int] = 128,
@@ -70,7 +71,8 @@ class AttributeImages(FileData):
             num_workers=num_workers, seed=seed, horizontal_flip=horizontal_flip, on_device=on_device,
         )  # fmt: skip
         self.save_hyperparameters(logger=False)
-        self.table, self.columns, self.where, self.label = self._path(table), attributes, where, label
+        self.table, self.columns, self.where = self._path(table), attributes, where
+        self.label, self.group = label, group
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -107,10 +109,9 @@ class AttributeImages(FileData):
         raise_problems(absent, self.folder)
         beside, label = {"attributes": self._attributes.values}, None
         if self.class_names is not None:
-            number = {name: place for place, name in enumerate(self.class_names)}
-            values = self._table.column(self.label or "", "--data.label").values()
-            beside["label"] = label = torch.tensor([number[value] for value in values])
-        return {"image": {"train": Items([(path,) for path in paths], beside, label)}}
+            beside["label"] = label = self._table.numbered(self.label or "", "--data.label")
+        groups = None if self.group is None else self._table.numbered(self.group, "--data.group")
+        return {"image": {"train": Items([(path,) for path in paths], beside, label, groups)}}
 
     def _decoder(self, name: str, size: tuple[int, int]) -> Callable[..., dict[str, Tensor]]:
         return functools.partial(

@@ -16,6 +16,7 @@ from lit_gen.contracts import Shape
 from lit_gen.datamodules.decode import DECODER, Resize, colour
 from lit_gen.datamodules.image_data import ImageDataModule, data_root
 from lit_gen.datamodules.image_files import CACHE_BYTES, ImageFiles
+from lit_gen.datamodules.independent_files import IndependentFiles
 from lit_gen.datamodules.problems import raise_problems
 from lit_gen.datamodules.resize import image_height_width
 from lit_gen.datamodules.splits import share_out
@@ -32,37 +33,13 @@ class Items:
     beside: Mapping[str, Tensor] = field(default_factory=dict)
     labels: Tensor | None = None
     """Classes that every split has its share of, int64 [N]."""
+    groups: Tensor | None = None
+    """Items of one group are in the same split, int64 [N]."""
 
     def take(self, indices: Sequence[int]) -> "Items":
         """Returns some of the items, in the order asked for."""
         beside = {name: tensor[indices] for name, tensor in self.beside.items()}
         return Items([self.paths[index] for index in indices], beside)
-
-
-class IndependentFiles:
-    """Creates items that each are one of the images and one of the sources.
-
-    Arguments:
-        image: The images.
-        source: The sources.
-    """
-
-    def __init__(self, image: ImageFiles, source: ImageFiles) -> None:
-        self.image, self.source = image, source
-
-    @property
-    def sets(self) -> dict[str, int]:
-        """How many there are of each."""
-        return {"image": len(self.image), "source": len(self.source)}
-
-    def __len__(self) -> int:
-        """The number of images."""
-        return len(self.image)
-
-    def item(self, index: Sequence[int], epoch: int) -> dict[str, Tensor]:
-        """Returns an image and a source by their places."""
-        image, source = index
-        return self.image.item(image, epoch) | self.source.item(source, epoch)
 
 
 class FileData(ImageDataModule, ABC):
@@ -172,7 +149,7 @@ class FileData(ImageDataModule, ABC):
                 split: torch.zeros(len(items.paths), dtype=torch.int64) if items.labels is None else items.labels
                 for split, items in found.items()
             }
-            shares = share_out(labels, self.val_size, self.test_size, self.seed)
+            shares = share_out(labels, self.val_size, self.test_size, self.seed, found["train"].groups)
             parts[name] = {split: found[origin].take(indices) for split, (origin, indices) in shares.items()}
         return parts
 

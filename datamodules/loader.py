@@ -4,7 +4,7 @@ __all__ = ["ResumableLoader"]
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -67,8 +67,9 @@ class ResumableLoader(ABC):
         here = (self.order.size, self.order.seed, sets)
         if self._consumed and (state["size"], state["seed"], state.get("sets")) != here:
             warnings.warn(
-                f"the run being resumed had {state['size']} training images and data seed {state['seed']}, this one has"
-                f" {self.order.size} and {self.order.seed}: the interrupted epoch is not continued, a new one begins",
+                f"the run being resumed had {_counted(state['size'], state.get('sets'))} and data seed {state['seed']},"
+                f" this one has {_counted(self.order.size, sets)} and {self.order.seed}: the interrupted epoch is not "
+                "continued, a new one begins",
                 stacklevel=2,
             )
             self._epoch, self._consumed = self._epoch + 1, 0
@@ -87,6 +88,12 @@ class ResumableLoader(ABC):
             self._begun = start != starts[-1]
             self._epoch, self._consumed = (epoch, start + starts.step) if self._begun else (epoch + 1, 0)
             yield batch
+
+
+def _counted(size: int, sets: Mapping[str, int] | None) -> str:
+    if sets is None:
+        return f"{size} training images"
+    return " with ".join(f"{total} {name}s" for name, total in sets.items())
 
 
 def _too_few(order: Order) -> UserError:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import torch
+from torch import Tensor
+
 from lit_gen.errors import UserError, nearest
 
 Where: TypeAlias = Mapping[str, str | int | Sequence[str] | Sequence[int]]
@@ -41,6 +44,12 @@ class Table:
             )
         place = self.columns.index(name)
         return {file: row[place] for file, row in self.rows.items()}
+
+    def numbered(self, name: str, key: str) -> Tensor:
+        """Returns the places of one column's values in their order, int64 [N]."""
+        values = list(self.column(name, key).values())
+        number = {value: place for place, value in enumerate(sorted(set(values)))}
+        return torch.tensor([number[value] for value in values], dtype=torch.int64)
 
     def take(self, where: Where | None, key: str) -> "Table":
         """Returns the rows that fulfil every condition.

@@ -43,6 +43,8 @@ class UnpairedImages(FileData):
         table: A CSV file, absolute or relative to the root; its first column has the files' names in `folder`.
         where_a: What A is: values, or lists of them, by column.
         where_b: What B is.
+        group: A column of the table; files that agree in it are in the same split, and the sizes of splits are of such
+            groups.
         direction: ``AtoB`` makes A the source and B the image, ``BtoA`` the other way round.
         source_channels: The source's channels, 3 or 1; None takes those of the image.
         root, batch_size, resize, channels, background, cache, num_workers, seed: See `ImageFolder`.
@@ -60,6 +62,7 @@ class UnpairedImages(FileData):
         table: str | None = None,
         where_a: dict[str, str | int | list[str] | list[int]] | None = None,
         where_b: dict[str, str | int | list[str] | list[int]] | None = None,
+        group: str | None = None,
         direction: Literal["AtoB", "BtoA"] = "AtoB",
         root: str | None = None,
         batch_size: int = 1,
@@ -89,9 +92,11 @@ class UnpairedImages(FileData):
             raise UserError("--data.folder_b and --data.table are both given; domains come from one of them")
         if (table is None) == bool(where_a and where_b):
             raise UserError("--data.table, --data.where_a and --data.where_b go together: what makes an image A, or B")
+        if group is not None and table is None:
+            raise UserError("--data.group names a column of --data.table, which is not given")
         self.folder_b = None if folder_b is None else self._path(folder_b)
         self.table = None if table is None else self._path(table)
-        self.where_a, self.where_b = where_a, where_b
+        self.where_a, self.where_b, self.group = where_a, where_b, group
         self.direction, self.source_channels = direction, source_channels or channels
 
     @property
@@ -119,10 +124,12 @@ class UnpairedImages(FileData):
 
     def _rows(self, where: Where | None, key: str) -> dict[str, Items]:
         assert self.table is not None
-        paths = [self.folder / name for name in read_table(self.table, "--data.table").take(where, key).rows]
+        table = read_table(self.table, "--data.table").take(where, key)
+        paths = [self.folder / name for name in table.rows]
         absent = [f"{path} is absent, and {self.table.name} names it" for path in paths if not path.is_file()]
         raise_problems(absent, self.folder)
-        return {"train": Items([(path,) for path in paths])}
+        groups = None if self.group is None else table.numbered(self.group, "--data.group")
+        return {"train": Items([(path,) for path in paths], groups=groups)}
 
     def _subfolders(self, domain: str) -> dict[str, Items]:
         if self.folder.is_dir() and not (self.folder / f"train{domain}").is_dir():
