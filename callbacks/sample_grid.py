@@ -1,4 +1,4 @@
-"""The same noise drawn again and again, to watch a model learn."""
+"""The same noise drawn, or the same images translated, again and again, to watch a model learn."""
 
 __all__ = ["SampleGrid"]
 
@@ -12,10 +12,12 @@ from torch import Tensor
 
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
-from lit_gen.contracts import PointData, SupportsSample
+from lit_gen.callbacks.translation_grid import translation_grid
+from lit_gen.contracts import PointData, SupportsSample, SupportsTranslate
 from lit_gen.errors import UserError
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
+from lit_gen.training.seeding import derive_seed
 
 
 class SampleGrid(Callback):
@@ -23,12 +25,12 @@ class SampleGrid(Callback):
 
     Samples come from averaged weights, if the trainer has an `EMA`, in evaluation mode; image i of a seed is the same
     whatever the batch size. TensorBoard gets the grids too, under ``samples``. A model with classes gets a column per
-    class, and as many full rows as `num_samples` fills. A model that cannot sample gets no grids; nor do points, which
-    are no pictures.
+    class, and as many full rows as `num_samples` fills. A model that translates has grids of source | output | target
+    of the same held-out images. A model that can do neither gets no grids; nor do points, which are no pictures.
 
     Arguments:
         every_n_steps: The steps between grids; beside these there is one of the last step. 0 leaves only that.
-        num_samples: The number of images.
+        num_samples: The number of images, or of images to translate.
         first: Whether the untrained model is drawn as well, as step 0.
         seed: The seed of the noise.
         batch_size: The images drawn at once.
@@ -65,7 +67,8 @@ class SampleGrid(Callback):
 
     def grid(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
         """Draws the grid of the model as it is now, uint8 [C, H, W]; C is 1 or 3."""
-        assert isinstance(pl_module, SupportsSample)
+        if not isinstance(pl_module, SupportsSample):
+            return self._translated(trainer, pl_module)
         num, columns, label = self._layout(getattr(pl_module, "num_classes", None))
         with inference(trainer, pl_module):
             images = [
@@ -73,6 +76,13 @@ class SampleGrid(Callback):
                 for part in torch.split(torch.arange(num), self.batch_size)
             ]
         return image_grid(torch.cat(images).cpu(), columns)
+
+    def _translated(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+        assert isinstance(pl_module, SupportsTranslate)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        with inference(trainer, pl_module):
+            torch.manual_seed(derive_seed(self.seed, "grid"))  # networks draw noise of their own
+            return translation_grid(pl_module, data, self.num_samples, self.batch_size, pl_module.device)
 
     def _layout(self, num_classes: int | None) -> tuple[int, int, Tensor | None]:
         """Returns the number of images, the columns and the images' labels."""
@@ -84,9 +94,11 @@ class SampleGrid(Callback):
         return num, num_classes, torch.arange(num) % num_classes
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not isinstance(pl_module, SupportsSample) or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        data = getattr(trainer, "datamodule", None)
+        translates = isinstance(pl_module, SupportsTranslate) and data is not None
+        if not (isinstance(pl_module, SupportsSample) or translates) or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        if isinstance(getattr(trainer, "datamodule", None), PointData):
+        if isinstance(data, PointData):
             return
         step = self._last_step = trainer.global_step
         if not trainer.is_global_zero:

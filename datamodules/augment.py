@@ -1,6 +1,6 @@
 """Augmentation on the device, drawn from a hash of (seed, epoch, index) and from nothing else."""
 
-__all__ = ["random_flip", "uniform_hash"]
+__all__ = ["random_crop", "random_flip", "uniform_hash"]
 
 import torch
 from torch import Tensor
@@ -31,17 +31,51 @@ def uniform_hash(seed: int, epoch: Tensor, index: Tensor) -> Tensor:
     return _shift(key, 40).to(torch.float32) * 2.0**-24
 
 
-def random_flip(image: Tensor, seed: int, epoch: Tensor, index: Tensor) -> Tensor:
+def random_flip(image: Tensor, seed: int, epoch: Tensor, index: Tensor, stream: int = 0) -> Tensor:
     """Mirrors each image left to right with probability 1/2.
 
     Arguments:
-        image: Shape [B, C, H, W], any type.
+        image: Shape [B, …, W], any type.
         seed: Seeds the draw, together with epoch and index.
         epoch: The epoch that each image is drawn in, int64 [B].
         index: Each image's place in its split, int64 [B].
+        stream: Images of the same place in another stream are drawn for anew.
     """
-    flip = uniform_hash(seed, epoch, index) < 0.5
-    return torch.where(flip[:, None, None, None], image.flip(-1), image)
+    flip = uniform_hash(seed, _numbered(epoch, 3 * stream), index) < 0.5
+    return torch.where(flip.reshape(-1, *[1] * (image.ndim - 1)), image.flip(-1), image)
+
+
+def random_crop(
+    image: Tensor, size: tuple[int, int], seed: int, epoch: Tensor, index: Tensor, stream: int = 0
+) -> Tensor:
+    """Cuts a box out of each image, every place of which is as likely as any other.
+
+    Arguments:
+        image: Shape [B, H, W] or [B, C, H, W], any type.
+        size: The height h ≤ H and width w ≤ W of the box.
+        seed, epoch, index, stream: See `random_flip`, whose draws do not depend on these.
+
+    Returns:
+        Shape [B, h, w] or [B, C, h, w].
+    """
+    boxes = []
+    for number, (inner, outer) in enumerate(zip(size, image.shape[-2:], strict=True), start=1):
+        assert inner <= outer, f"{tuple(image.shape[-2:])} is no room for {size}"
+        u = uniform_hash(seed, _numbered(epoch, 3 * stream + number), index)
+        boxes.append((u * (outer - inner + 1)).long()[:, None] + torch.arange(inner, device=image.device))
+    rows, columns = boxes
+    image = image.gather(-2, _expanded(rows[:, :, None], image, (size[0], image.shape[-1])))
+    return image.gather(-1, _expanded(columns[:, None, :], image, size))
+
+
+def _expanded(places: Tensor, image: Tensor, size: tuple[int, int]) -> Tensor:
+    shape = (*image.shape[:-2], *size)
+    return places.reshape(len(places), *[1] * (image.ndim - 3), *places.shape[1:]).expand(shape)
+
+
+def _numbered(epoch: Tensor, number: int) -> Tensor:
+    """Makes several draws of an epoch: no run has 2⁴⁰ of these."""
+    return epoch + (number << 40)
 
 
 def _mix(key: Tensor) -> Tensor:

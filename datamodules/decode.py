@@ -1,7 +1,9 @@
 """From an image file, whatever its mode, to uint8 pixels of one shape."""
 
-__all__ = ["DECODER", "Resize", "colour", "decode"]
+__all__ = ["DECODER", "Resize", "colour", "decode", "decode_halves", "decode_image", "fit", "opened"]
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -38,15 +40,56 @@ def decode(
     Raises:
         UserError: If the file cannot be read; the message names it.
     """
+    with opened(path) as upright:
+        return _pixels(_opaque(upright, background), size, resize, channels, background)
+
+
+def decode_image(
+    path: Path, size: tuple[int, int], resize: Resize, channels: Literal[1, 3], background: tuple[int, int, int]
+) -> dict[str, Tensor]:
+    """Reads an image file as the item that it is; see `decode`."""
+    return {"image": decode(path, size, resize, channels, background)}
+
+
+def decode_halves(
+    path: Path,
+    size: tuple[int, int],
+    resize: Resize,
+    channels: tuple[Literal[1, 3], Literal[1, 3]],
+    background: tuple[int, int, int],
+) -> tuple[Tensor, Tensor]:
+    """Reads an image file whose left and right half are images of their own; see `decode`.
+
+    Arguments:
+        path, size, resize, background: See `decode`; `size` is a half's.
+        channels: Those of the left and of the right half.
+
+    Raises:
+        UserError: If the file cannot be read or its width is odd; the message names it.
+    """
+    with opened(path) as upright:
+        image = _opaque(upright, background)
+        if image.width % 2:
+            raise ValueError(f"{image.width} pixels across cannot be halved")
+        middle = image.width // 2
+        boxes = (0, 0, middle, image.height), (middle, 0, image.width, image.height)
+        left, right = (
+            _pixels(image.crop(box), size, resize, number, background)
+            for box, number in zip(boxes, channels, strict=True)
+        )
+    return left, right
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """Opens an image file, upright, and turns whatever goes wrong while it is read into a UserError that names it."""
     try:
         with Image.open(path) as file:
-            image = _opaque(ImageOps.exif_transpose(file), background).convert("L" if channels == 1 else "RGB")
-        pixels = np.array(_fit(image, size, resize, background))
-    except MemoryError:
+            yield ImageOps.exif_transpose(file)
+    except (MemoryError, UserError):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files
         raise UserError(f"{path}: cannot be read as an image ({_reason(error)})") from error
-    return torch.from_numpy(pixels.reshape(*size, channels)).permute(2, 0, 1).contiguous()
 
 
 def colour(name: str, key: str) -> tuple[int, int, int]:
@@ -88,22 +131,34 @@ def _narrow(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * scale).astype(np.uint8))
 
 
-def _fit(image: Image.Image, size: tuple[int, int], resize: Resize, background: tuple[int, int, int]) -> Image.Image:
-    height, width = size
-    bilinear = Image.Resampling.BILINEAR
+def _pixels(
+    image: Image.Image,
+    size: tuple[int, int],
+    resize: Resize,
+    channels: Literal[1, 3],
+    background: tuple[int, int, int],
+) -> Tensor:
+    image = image.convert("L" if channels == 1 else "RGB")
+    # In mode L the background is the colour's grey, by the weights that the image was turned grey with.
+    canvas = Image.new("RGB", (size[1], size[0]), background).convert(image.mode)
+    pixels = np.array(fit(image, canvas, resize, Image.Resampling.BILINEAR))
+    return torch.from_numpy(pixels.reshape(*size, channels)).permute(2, 0, 1).contiguous()
+
+
+def fit(image: Image.Image, canvas: Image.Image, resize: Resize, filter: Image.Resampling) -> Image.Image:
+    """Brings an image to the size of a canvas of its mode, which shows beside it if it is padded; see `decode`."""
+    width, height = canvas.size
     if resize == "stretch":
-        return image.resize((width, height), bilinear)
+        return image.resize((width, height), filter)
     if resize == "crop":
         # The largest box of the right proportions around the centre, in the image's own pixels.
         scale = min(image.width / width, image.height / height)
         x, y = (image.width - width * scale) / 2, (image.height - height * scale) / 2
         right, lower = min(x + width * scale, image.width), min(y + height * scale, image.height)
-        return image.resize((width, height), bilinear, box=(max(x, 0), max(y, 0), right, lower))
+        return image.resize((width, height), filter, box=(max(x, 0), max(y, 0), right, lower))
     scale = min(width / image.width, height / image.height)
     inner = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    # In mode L the background is the colour's grey, by the weights that the image was turned grey with.
-    canvas = Image.new("RGB", (width, height), background).convert(image.mode)
-    canvas.paste(image.resize(inner, bilinear), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    canvas.paste(image.resize(inner, filter), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas
 
 

@@ -8,17 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from lit_gen.contracts import Shape
-from lit_gen.datamodules.augment import random_flip
+from lit_gen.datamodules.augment import random_crop, random_flip
 from lit_gen.datamodules.loader import ResumableLoader
 from lit_gen.datamodules.splits import SPLITS
 from lit_gen.datamodules.tensor_loader import TensorLoader
 from lit_gen.datamodules.worker_loader import ImageItems, WorkerLoader
 from lit_gen.errors import UserError, nearest
 from lit_gen.functional.quantize import from_uint8
+
+_PIXELS = ("image", "source", "label_map", "instance")
+"""What has height and width in a batch."""
+_LARGER = "train at load_size"
 
 
 def data_root(root: str | None) -> Path:
@@ -40,9 +45,17 @@ class ImageDataModule(LightningDataModule, ABC):
         num_workers: Processes that read images ahead, where images are not held in memory.
         on_device: Whether training images that are held in memory lie on the training device, as uint8, so that no
             batch has to travel.
+        load_size: The height and width that training images have before a box of the images' own size is cut out of
+            them at random; None cuts nothing.
+
+    Attributes:
+        independent: Whether ``source`` is drawn independently of ``image``. Then an epoch of training is as long as the
+            larger of the two sets, and the smaller goes round again in a fresh order; in batches in the fixed order
+            the images count, each with the next source.
     """
 
     name: str
+    independent = False
 
     def __init__(
         self,
@@ -51,6 +64,7 @@ class ImageDataModule(LightningDataModule, ABC):
         horizontal_flip: bool = False,
         num_workers: int = 0,
         on_device: bool = False,
+        load_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         # Beside the arguments, which the concrete classes save: a checkpoint alone must be able to rebuild its data.
@@ -63,6 +77,7 @@ class ImageDataModule(LightningDataModule, ABC):
             raise UserError(f"--data.num_workers is {num_workers}; it must be 0 or more")
         self.batch_size, self.seed = batch_size, seed
         self.horizontal_flip, self.num_workers, self.on_device = horizontal_flip, num_workers, on_device
+        self.load_size = load_size
         self._sources: dict[str, Mapping[str, Tensor] | ImageItems] = {}
         self._fingerprints: dict[str, str] = {}
 
@@ -93,6 +108,10 @@ class ImageDataModule(LightningDataModule, ABC):
     def _open(self, split: str) -> Mapping[str, Tensor] | ImageItems:
         """Returns a split's images, as tensors by name (``image`` uint8 [N, C, H, W]) or to be read one by one."""
 
+    def _open_larger(self) -> Mapping[str, Tensor] | ImageItems:
+        """Returns the training images at `load_size`; only asked for by those who set it."""
+        raise NotImplementedError
+
     @abstractmethod
     def _hash(self, split: str) -> str:
         """Returns a hash of a split's images, labels and of every setting that changes them."""
@@ -102,6 +121,26 @@ class ImageDataModule(LightningDataModule, ABC):
         """The number of classes, or None when the images carry no labels."""
         return None if self.class_names is None else len(self.class_names)
 
+    @property
+    def source_shape(self) -> Shape | None:
+        """Channels, height and width of what images are translated from, or None when they are made from no image."""
+        return None
+
+    @property
+    def num_label_classes(self) -> int | None:
+        """The number of classes in label maps, or None when the images have none."""
+        return None
+
+    @property
+    def attribute_names(self) -> Sequence[str] | None:
+        """The names of the attributes that images have or have not, or None when there are none."""
+        return None
+
+    @property
+    def attribute_groups(self) -> Sequence[Sequence[int]] | None:
+        """Places in `attribute_names`: one for what is there or not, several where exactly one of them is there."""
+        return None
+
     def fingerprint(self, split: str) -> str:
         """A hash of the split's content: pixels, labels and every setting that changes them."""
         if split not in self._fingerprints:
@@ -110,8 +149,7 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def num_images(self, split: str) -> int:
         """The number of images in ``"train"``, ``"val"`` or ``"test"``."""
-        source = self._source(split)
-        return len(source["image"]) if isinstance(source, Mapping) else len(source)
+        return _length(self._source(split))
 
     def batches(self, split: str, batch_size: int) -> ResumableLoader:
         """Iterates over a whole split in its fixed order, neither shuffled, augmented, sharded nor padded.
@@ -165,11 +203,20 @@ class ImageDataModule(LightningDataModule, ABC):
             return batch
         out = dict(batch)
         epoch = out.pop("epoch", None)
-        # Only batches to train on carry an epoch.
-        if self.horizontal_flip and epoch is not None:
-            out["image"] = random_flip(out["image"], self.seed, epoch, out["index"])
-        if not out["image"].is_floating_point():
-            out["image"] = from_uint8(out["image"])
+        visit = out.pop("visit", None)
+        for name in out.keys() & set(_PIXELS):
+            # Only batches to train on carry an epoch. What belongs together is changed in the same way.
+            if epoch is not None:
+                apart = visit is not None and name == "source"
+                draw = (self.seed, epoch, out["index"] if visit is None else visit, int(apart))
+                if self.load_size is not None:
+                    out[name] = random_crop(out[name], self.image_shape[1:], *draw)
+                if self.horizontal_flip:
+                    out[name] = random_flip(out[name], *draw)
+            if name == "label_map":
+                out[name] = out[name].long()
+            elif out[name].dtype == torch.uint8:
+                out[name] = from_uint8(out[name])
         return out
 
     def _source(self, split: str) -> Mapping[str, Tensor] | ImageItems:
@@ -179,6 +226,13 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def _loader(self, split: str, batch_size: int, **order: Any) -> ResumableLoader:
         source = self._source(split)
+        if self.independent:
+            order["sets"] = sets = _sets(source)
+            order["size"] = max(sets.values()) if order.get("drop_last") else sets["image"]
+        if self.load_size is not None and order.get("drop_last"):
+            if _LARGER not in self._sources:
+                self._sources[_LARGER] = self._open_larger()
+            source = self._sources[_LARGER]
         if isinstance(source, Mapping):
             if self.on_device and split == "train" and self.trainer is not None:
                 device = self.trainer.strategy.root_device
@@ -192,6 +246,16 @@ class ImageDataModule(LightningDataModule, ABC):
         if self.trainer is None:
             return {"rank": 0, "world_size": 1}
         return {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+
+
+def _length(source: Mapping[str, Tensor] | ImageItems) -> int:
+    return len(source["image"]) if isinstance(source, Mapping) else len(source)
+
+
+def _sets(source: Mapping[str, Tensor] | ImageItems) -> Mapping[str, int]:
+    if isinstance(source, Mapping):
+        return {name: len(source[name]) for name in ("image", "source")}
+    return source.sets  # type: ignore[attr-defined]
 
 
 def _known(split: str) -> str:

@@ -12,15 +12,14 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.contracts import Shape
-from lit_gen.datamodules.decode import DECODER, colour, decode
+from lit_gen.datamodules.decode import DECODER, colour, decode_image
 from lit_gen.datamodules.folder_scan import Found, scan
 from lit_gen.datamodules.image_data import ImageDataModule, data_root
-from lit_gen.datamodules.image_files import ImageFiles
+from lit_gen.datamodules.image_files import CACHE_BYTES, ImageFiles
 from lit_gen.datamodules.resize import image_height_width
-from lit_gen.datamodules.splits import deal, split_size
+from lit_gen.datamodules.splits import share_out
 from lit_gen.errors import UserError
 
-_CACHE_BYTES = 512 * 2**20
 _CHECKED_FILES = 256
 
 
@@ -95,7 +94,11 @@ class ImageFolder(ImageDataModule):
         self.labelled, self.val_size, self.test_size = labelled, val_size, test_size
         self.on_error, self.cache = on_error, cache
         self._decode = functools.partial(
-            decode, size=self.size, resize=resize, channels=channels, background=colour(background, "--data.background")
+            decode_image,
+            size=self.size,
+            resize=resize,
+            channels=channels,
+            background=colour(background, "--data.background"),
         )
         self._settings = (DECODER, self.size, resize, channels, background)
 
@@ -139,20 +142,9 @@ class ImageFolder(ImageDataModule):
     def _parts(self) -> dict[str, Found]:
         """The files of each split in its fixed order: shuffled, so that its first images represent it."""
         found = self._found if self.on_error == "raise" else self._without_damaged(self._found)
-        absent = [split for split in ("test", "val") if split not in found]
-        total, sizes = len(found["train"].paths), list[int]()
-        for split in absent:
-            wanted = self.val_size if split == "val" else self.test_size
-            sizes.append(split_size(wanted, total, f"--data.{split}_size", taken=sum(sizes)))
-        dealt = deal(torch.tensor(found["train"].labels), sizes, self.seed)
-        parts = {
-            split: found["train"].take(indices.tolist())
-            for split, indices in zip([*absent, "train"], dealt, strict=True)
-        }
-        for split in found.keys() - {"train"}:
-            order = deal(torch.tensor(found[split].labels), [], self.seed)[0]
-            parts[split] = found[split].take(order.tolist())
-        return parts
+        labels = {split: torch.tensor(files.labels) for split, files in found.items()}
+        shares = share_out(labels, self.val_size, self.test_size, self.seed)
+        return {split: found[origin].take(indices) for split, (origin, indices) in shares.items()}
 
     def _without_damaged(self, found: dict[str, Found]) -> dict[str, Found]:
         good, wrong = {}, []
@@ -168,12 +160,13 @@ class ImageFolder(ImageDataModule):
         return good
 
     def _files(self, found: Found) -> ImageFiles:
-        return ImageFiles(found.paths, None if found.classes is None else found.labels, self._decode)
+        labels = None if found.classes is None else torch.tensor(found.labels, dtype=torch.int64)
+        return ImageFiles([(path,) for path in found.paths], self._decode, {} if labels is None else {"label": labels})
 
     def _open(self, split: str) -> dict[str, Tensor] | ImageFiles:
         files = self._files(self._parts[split])
         total = sum(len(found.paths) for found in self._found.values()) * math.prod(self.image_shape)
-        cached = self.cache == "always" or (self.cache == "auto" and total <= _CACHE_BYTES)
+        cached = self.cache == "always" or (self.cache == "auto" and total <= CACHE_BYTES)
         return files.tensors() if cached and len(files) else files
 
     def _hash(self, split: str) -> str:

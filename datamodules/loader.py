@@ -4,7 +4,7 @@ __all__ = ["ResumableLoader"]
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -53,7 +53,8 @@ class ResumableLoader(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Returns the position behind the last batch handed out; the same on every rank."""
         order = self.order
-        return {"epoch": self._epoch, "consumed": self._consumed, "size": order.size, "seed": order.seed}
+        state = {"epoch": self._epoch, "consumed": self._consumed, "size": order.size, "seed": order.seed}
+        return state if order.sets is None else {**state, "sets": dict(order.sets)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Moves to a saved position, where the next iteration starts.
@@ -62,10 +63,13 @@ class ResumableLoader(ABC):
         warning is given and the next epoch begins.
         """
         self._epoch, self._consumed, self._begun = int(state["epoch"]), int(state["consumed"]), False
-        if self._consumed and (state["size"], state["seed"]) != (self.order.size, self.order.seed):
+        sets = None if self.order.sets is None else dict(self.order.sets)
+        here = (self.order.size, self.order.seed, sets)
+        if self._consumed and (state["size"], state["seed"], state.get("sets")) != here:
             warnings.warn(
-                f"the run being resumed had {state['size']} training images and data seed {state['seed']}, this one has"
-                f" {self.order.size} and {self.order.seed}: the interrupted epoch is not continued, a new one begins",
+                f"the run being resumed had {_counted(state['size'], state.get('sets'))} and data seed {state['seed']},"
+                f" this one has {_counted(self.order.size, sets)} and {self.order.seed}: the interrupted epoch is not "
+                "continued, a new one begins",
                 stacklevel=2,
             )
             self._epoch, self._consumed = self._epoch + 1, 0
@@ -84,6 +88,12 @@ class ResumableLoader(ABC):
             self._begun = start != starts[-1]
             self._epoch, self._consumed = (epoch, start + starts.step) if self._begun else (epoch + 1, 0)
             yield batch
+
+
+def _counted(size: int, sets: Mapping[str, int] | None) -> str:
+    if sets is None:
+        return f"{size} training images"
+    return " with ".join(f"{total} {name}s" for name, total in sets.items())
 
 
 def _too_few(order: Order) -> UserError:

@@ -3,6 +3,7 @@
 __all__ = ["Order"]
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,9 @@ class Order:
       rank has the same number of full batches;
     - otherwise rank r takes every W-th image from c + r on; nothing is padded or repeated, the last batch is smaller.
 
+    Several `sets` may be taken side by side, each in an order of its own: then π has a column for each. A set with
+    fewer than `size` images goes round again, each round in a fresh order; of one with more, not all are taken.
+
     Arguments:
         size: The number of images.
         batch_size: Images per batch and process, B.
@@ -28,6 +32,7 @@ class Order:
         seed: Seeds the orders, together with the epoch.
         rank: This process, r.
         world_size: The number of processes, W.
+        sets: The number of images of each set, by name, if there are several.
     """
 
     size: int
@@ -37,6 +42,7 @@ class Order:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    sets: Mapping[str, int] | None = None
 
     @property
     def step(self) -> int:
@@ -54,16 +60,50 @@ class Order:
         return range(consumed, end - (self.step - 1 if self.drop_last else self.rank), self.step)
 
     def epoch(self, epoch: int) -> Tensor:
-        """The order π of an epoch, int64 [size], drawn without touching the global random state."""
-        if not self.shuffle:
-            return torch.arange(self.size)
-        digest = hashlib.sha256(f"order of epoch {epoch}, seed {self.seed}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
-        return torch.randperm(self.size, generator=generator)
+        """The order π of an epoch, drawn without touching the global random state.
+
+        Returns:
+            int64 [size], or [size, S] with S sets.
+        """
+        if self.sets is None:
+            return self._rounds(f"order of epoch {epoch}", self.size)
+        columns = [self._rounds(f"order of epoch {epoch} of {name}", total) for name, total in self.sets.items()]
+        return torch.stack(columns, dim=1)
 
     def batch(self, order: Tensor, start: int) -> Tensor:
-        """This rank's images of the global batch at an offset, int64 [B], a view of the epoch's order."""
+        """This rank's images of the global batch at an offset, int64 [B] or [B, S], a view of the epoch's order."""
         if self.drop_last:
             start += self.rank * self.batch_size
             return order[start : start + self.batch_size]
         return order[start + self.rank : start + self.step : self.world_size]
+
+    def names(self, index: Tensor, start: int, epoch: int) -> dict[str, Tensor]:
+        """Says what a batch holds.
+
+        Returns:
+            ``index`` int64 [B], the images' places in their split; with several sets those of the first one, and
+            ``<name>_index`` for each further one. With `drop_last`, for training, ``epoch`` int64 [B] and, with several
+            sets, ``visit`` int64 [B], the batch's places in the epoch.
+        """
+        # Copies: a batch that outlives its epoch must not keep the whole order alive.
+        if self.sets is None:
+            out = {"index": index.clone()}
+        else:
+            _, *others = self.sets
+            out = {"index": index[:, 0].clone()}
+            out |= {f"{name}_index": index[:, column].clone() for column, name in enumerate(others, start=1)}
+        if self.drop_last:
+            out["epoch"] = torch.full_like(out["index"], epoch)
+            if self.sets is not None:
+                start += self.rank * self.batch_size
+                out["visit"] = torch.arange(start, start + len(index), device=index.device)
+        return out
+
+    def _rounds(self, name: str, total: int) -> Tensor:
+        """The first `size` of the images 0 … total − 1, 0 … total − 1, …, each round shuffled if all are."""
+        if not self.shuffle:
+            return torch.arange(self.size) % max(total, 1)
+        digest = hashlib.sha256(f"{name}, seed {self.seed}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+        rounds = -(-self.size // max(total, 1))
+        return torch.cat([torch.randperm(total, generator=generator) for _ in range(rounds)])[: self.size]

@@ -1,6 +1,8 @@
 """How images are dealt out to train, val and test, once and for all."""
 
-__all__ = ["SPLITS", "deal", "split_size"]
+__all__ = ["SPLITS", "deal", "share_out", "split_size"]
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -58,3 +60,49 @@ def split_size(size: int | float, total: int, key: str, taken: int = 0) -> int:
     if count >= total - taken:
         raise UserError(f"{key} is {size}, but there are only {total - taken} images and some must be left to train on")
     return count
+
+
+def share_out(
+    found: Mapping[str, Tensor],
+    val_size: int | float,
+    test_size: int | float,
+    seed: int,
+    groups: Tensor | None = None,
+) -> dict[str, tuple[str, list[int]]]:
+    """Takes the splits that have no images of their own from the training images, by seed.
+
+    Arguments:
+        found: The labels of each split's own images, int64 [N], all zero when there are no classes; ``train`` is among
+            them.
+        val_size: Validation images, a number or a fraction, if there are no others.
+        test_size: Test images, likewise.
+        seed: Fixes the splits and the order within each: shuffled, so that its first images represent it.
+        groups: The group of each training image, int64 [N]. The images of one stay together, and sizes are of groups.
+
+    Returns:
+        For each split whose images it has, and which of them, in their order.
+
+    Raises:
+        UserError: If a size leaves nothing to train on.
+    """
+    absent = [split for split in ("test", "val") if split not in found]
+    labels = found["train"]
+    if groups is not None:
+        # Each group by its first image.
+        groups = groups.unique(return_inverse=True)[1]
+        first = torch.full((int(groups.max()) + 1,), len(groups)).scatter_reduce(
+            0, groups, torch.arange(len(groups)), "amin"
+        )
+        labels = labels[first]
+    total, sizes = len(labels), list[int]()
+    for split in absent:
+        wanted = val_size if split == "val" else test_size
+        sizes.append(split_size(wanted, total, f"--data.{split}_size", taken=sum(sizes)))
+    dealt = deal(labels, sizes, seed)
+    if groups is not None:
+        dealt = [torch.isin(groups, part).nonzero().flatten() for part in dealt]
+        dealt = [part[deal(found["train"][part], [], seed)[0]] for part in dealt]
+    shares = {split: ("train", part.tolist()) for split, part in zip([*absent, "train"], dealt, strict=True)}
+    for split in found.keys() - {"train"}:
+        shares[split] = (split, deal(found[split], [], seed)[0].tolist())
+    return shares

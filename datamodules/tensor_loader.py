@@ -5,7 +5,6 @@ __all__ = ["TensorLoader"]
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lit_gen.datamodules.loader import ResumableLoader
@@ -19,13 +18,19 @@ class TensorLoader(ResumableLoader):
         tensors: ``image`` uint8 [N, C, H, W] and whatever goes with it, such as ``label`` int64 [N], by name.
         batch_size: Images per batch and process.
         epoch: The epoch to begin with.
-        order: `shuffle`, `drop_last`, `seed`, `rank` and `world_size` of `Order`.
+        size: The number of images in an epoch, if there are several sets; see `Order`. A tensor with a set's name is
+            of that set, the others are of the first one.
+        order: `shuffle`, `drop_last`, `seed`, `rank`, `world_size` and `sets` of `Order`.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], batch_size: int, *, epoch: int = 0, **order: Any) -> None:
-        sizes = {len(tensor) for tensor in tensors.values()}
-        assert len(sizes) == 1, f"tensors of unequal lengths: {sizes}"
-        super().__init__(Order(sizes.pop(), batch_size, **order), epoch)
+    def __init__(
+        self, tensors: Mapping[str, Tensor], batch_size: int, *, epoch: int = 0, size: int | None = None, **order: Any
+    ) -> None:
+        if size is None:
+            sizes = {len(tensor) for tensor in tensors.values()}
+            assert len(sizes) == 1, f"tensors of unequal lengths: {sizes}"
+            size = sizes.pop()
+        super().__init__(Order(size, batch_size, **order), epoch)
         self.tensors = dict(tensors)
 
     def _fetch(self, epoch: int, starts: range) -> Iterator[dict[str, Tensor]]:
@@ -33,9 +38,7 @@ class TensorLoader(ResumableLoader):
         order = self.order.epoch(epoch).to(next(iter(self.tensors.values())).device)
         for start in starts:
             index = self.order.batch(order, start)
-            batch = {name: tensor.index_select(0, index) for name, tensor in self.tensors.items()}
-            # A copy: a batch that outlives its epoch must not keep the whole order alive.
-            batch["index"] = index.clone()
-            if self.order.drop_last:
-                batch["epoch"] = torch.full_like(index, epoch)
-            yield batch
+            columns = dict(zip(self.order.sets, index.unbind(1), strict=True)) if self.order.sets else {}
+            first = next(iter(columns.values()), index)
+            batch = {name: tensor.index_select(0, columns.get(name, first)) for name, tensor in self.tensors.items()}
+            yield batch | self.order.names(index, start, epoch)

@@ -20,8 +20,10 @@ class ImageItems(Protocol):
     def __len__(self) -> int:
         """The number of images."""
 
-    def item(self, index: int, epoch: int) -> dict[str, Tensor]:
+    def item(self, index: Any, epoch: int) -> dict[str, Tensor]:
         """Returns one image, ``image`` uint8 [C, H, W], and what goes with it, by name.
+
+        Of several sets that are taken side by side it is asked for a list of places, one in each.
 
         Whatever is random in it must be drawn from (seed, epoch, index) alone: which worker is asked, and when, is
         chance.
@@ -40,7 +42,8 @@ class WorkerLoader(ResumableLoader):
         num_workers: Worker processes; 0 reads in this process.
         pin_memory: Whether batches are copied to page-locked memory, for faster transfer to a CUDA device.
         epoch: The epoch to begin with.
-        order: `shuffle`, `drop_last`, `seed`, `rank` and `world_size` of `Order`.
+        size: The number of images in an epoch, if there are several sets; see `Order`.
+        order: `shuffle`, `drop_last`, `seed`, `rank`, `world_size` and `sets` of `Order`.
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class WorkerLoader(ResumableLoader):
         num_workers: int = 0,
         pin_memory: bool = False,
         epoch: int = 0,
+        size: int | None = None,
         **order: Any,
     ) -> None:
-        super().__init__(Order(len(items), batch_size, **order), epoch)
+        super().__init__(Order(len(items) if size is None else size, batch_size, **order), epoch)
         self.items, self.num_workers, self.pin_memory = items, num_workers, pin_memory
         # Lightning looks for an attribute of this name when a run ends, and shuts the workers down.
         self._iterator: Iterator[dict[str, Tensor] | UserError] | None = None
@@ -73,7 +77,7 @@ class WorkerLoader(ResumableLoader):
 
     def _open(self, epoch: int, starts: range) -> Iterator[dict[str, Tensor] | UserError]:
         loader: DataLoader[Any] = DataLoader(
-            _Reader(self.items, with_epoch=self.order.drop_last),  # type: ignore[arg-type]
+            _Reader(self.items, self.order),  # type: ignore[arg-type]
             batch_sampler=_requests(self.order, epoch, starts, self.order.starts(0, self.limit)),  # type: ignore[arg-type]
             collate_fn=_as_it_is,
             num_workers=self.num_workers,
@@ -108,8 +112,8 @@ class WorkerLoader(ResumableLoader):
             shutdown()
 
 
-def _requests(order: Order, epoch: int, starts: range, again: range) -> Iterator[tuple[int, list[int]]]:
-    """Yields (epoch, indices) batch after batch; in training without end, with the offsets `again` in later epochs.
+def _requests(order: Order, epoch: int, starts: range, again: range) -> Iterator[tuple[int, int, list[Any]]]:
+    """Yields (epoch, offset, indices) batch after batch; in training without end, later with the offsets `again`.
 
     A function and not a method: the iterator that reads from it must not refer back to the loader that holds it, or
     the workers would live on until the garbage collector finds the circle.
@@ -117,7 +121,7 @@ def _requests(order: Order, epoch: int, starts: range, again: range) -> Iterator
     while starts:
         visit = order.epoch(epoch)
         for start in starts:
-            yield epoch, order.batch(visit, start).tolist()
+            yield epoch, start, order.batch(visit, start).tolist()
         if not order.drop_last:
             return
         epoch, starts = epoch + 1, again
@@ -129,23 +133,20 @@ class _Reader:
     A UserError is returned, not raised: torch would wrap its one line in the worker's traceback.
     """
 
-    def __init__(self, items: ImageItems, with_epoch: bool) -> None:
-        self.items, self.with_epoch = items, with_epoch
+    def __init__(self, items: ImageItems, order: Order) -> None:
+        self.items, self.order = items, order
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitems__(self, request: tuple[int, list[int]]) -> dict[str, Tensor] | UserError:
-        epoch, indices = request
+    def __getitems__(self, request: tuple[int, int, list[Any]]) -> dict[str, Tensor] | UserError:
+        epoch, start, places = request
         try:
-            items = [self.items.item(index, epoch) for index in indices]
+            items = [self.items.item(place, epoch) for place in places]
         except UserError as error:
             return UserError(str(error))
         batch = {name: torch.stack([item[name] for item in items]) for name in items[0]}
-        batch["index"] = torch.tensor(indices)
-        if self.with_epoch:
-            batch["epoch"] = torch.full_like(batch["index"], epoch)
-        return batch
+        return batch | self.order.names(torch.tensor(places), start, epoch)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -14,13 +14,16 @@ __all__ = [
     "Shape",
     "SupportsChannelData",
     "SupportsDiscriminator",
+    "SupportsEncoding",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsReconstruct",
     "SupportsSample",
     "SupportsStyles",
     "SupportsTranslate",
+    "SupportsTranslateBack",
     "SupportsTruncation",
+    "TranslatorFactory",
 ]
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +52,12 @@ class DiscriminatorFactory(Protocol):
     """
 
     def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
+
+
+class TranslatorFactory(Protocol):
+    """Makes a generator of images from images, ``source [B, Cs, H, W] → images in [−1, 1], [B, C, H, W]``."""
+
+    def __call__(self, *, source_shape: Shape, image_shape: Shape) -> nn.Module: ...
 
 
 @runtime_checkable
@@ -130,6 +139,25 @@ class SupportsReconstruct(Protocol):
             label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
             generator: The source of randomness, if there is any; see `SupportsSample.sample`.
         """
+
+
+@runtime_checkable
+class SupportsTranslateBack(Protocol):
+    """A model that also turns images of the target domain into sources."""
+
+    def translate_back(self, batch: Batch) -> Tensor:
+        """Returns sources in [−1, 1], shape [B, Cs, H, W]."""
+
+
+@runtime_checkable
+class SupportsEncoding(Protocol):
+    """A translation network whose encoder can be asked for its maps."""
+
+    encoded_channels: Sequence[int]
+    """The channels C_l of each map."""
+
+    def encode(self, source: Tensor) -> list[Tensor]:
+        """Maps sources [B, Cs, H, W] to maps [B, C_l, H_l, W_l]."""
 
 
 @runtime_checkable

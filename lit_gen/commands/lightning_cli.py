@@ -3,13 +3,14 @@
 __all__ = ["Cli"]
 
 import contextlib
+import functools
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
@@ -39,7 +40,14 @@ from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import read_checkpoint
 from lit_gen.training.supervision import supervise
 
-_LINKED = ("image_shape", "num_classes")
+_LINKED = (
+    "image_shape",
+    "num_classes",
+    "source_shape",
+    "num_label_classes",
+    "attribute_names",
+    "attribute_groups",
+)
 _CALLBACKS: dict[str, type[Callback]] = {
     "ema": EMA,
     "samples": SampleGrid,
@@ -100,7 +108,9 @@ class Cli(LightningCLI):
         for key, callback in _CALLBACKS.items():
             parser.add_lightning_class_args(callback, key)
         for name in _LINKED:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+            # Of the data as a whole: those of a user's own may have fewer properties.
+            decide = functools.partial(_property, name=name)
+            parser.link_arguments("data", f"model.init_args.{name}", compute_fn=decide, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         if self.checkpoint and self.command != "fit":
@@ -245,6 +255,10 @@ class Cli(LightningCLI):
         """Takes the run's folder away again, if it was made for this run."""
         if self.folder is not None:
             self.folder.discard()
+
+
+def _property(data: LightningDataModule, name: str) -> Any:
+    return getattr(data, name, None)
 
 
 def _copied(settings: Mapping[str, Any]) -> dict[str, Any]:

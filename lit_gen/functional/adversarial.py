@@ -117,16 +117,17 @@ class LeastSquaresLoss(AdversarialLoss):
 
     Arguments:
         real_label: The discriminator's target for real images, in (0, 1].
+        scale: What squares are multiplied by: the paper's ½, or the 1 of methods that weigh other terms against it.
     """
 
-    def __init__(self, real_label: float = 1.0) -> None:
-        self.real_label = _checked(real_label)
+    def __init__(self, real_label: float = 1.0, scale: float = 0.5) -> None:
+        self.real_label, self.scale = _checked(real_label), scale
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return 0.5 * (real - self.real_label).square().mean() + 0.5 * fake.square().mean()
+        return self.scale * ((real - self.real_label).square().mean() + fake.square().mean())
 
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return 0.5 * (fake - 1.0).square().mean()
+        return self.scale * (fake - 1.0).square().mean()
 
 
 class WassersteinLoss(AdversarialLoss):

@@ -1,11 +1,13 @@
 """Evaluation mode that leaves no trace."""
 
-__all__ = ["evaluating"]
+__all__ = ["evaluating", "noisy_evaluation"]
 
 import contextlib
 from collections.abc import Iterator
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 
 @contextlib.contextmanager
@@ -22,3 +24,26 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
+
+
+@contextlib.contextmanager
+def noisy_evaluation(network: nn.Module, dropout: bool, batch_statistics: bool) -> Iterator[None]:
+    """Puts a network in evaluation mode but for what is to act as in training, and back when the block ends.
+
+    Arguments:
+        network: The network.
+        dropout: Whether dropout acts.
+        batch_statistics: Whether batch norm takes the statistics of its batch; its running ones stay as they are.
+    """
+    with evaluating(network):
+        norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and batch_statistics]
+        tracking = [layer.track_running_stats for layer in norms]
+        try:
+            for layer in network.modules():
+                layer.training |= dropout and isinstance(layer, _DropoutNd)
+            for norm in norms:
+                norm.training, norm.track_running_stats = True, False
+            yield
+        finally:
+            for norm, tracked in zip(norms, tracking, strict=True):
+                norm.track_running_stats = tracked

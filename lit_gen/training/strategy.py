@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lit_gen.errors import UserError
+from lit_gen.functional.image_pool import ImagePool
 from lit_gen.training.batch_norm import average_over_processes_, running_statistics
 from lit_gen.training.supervision import supervise
 
@@ -38,7 +39,8 @@ class AdversarialDDPStrategy(DDPStrategy):
 
     Each process keeps the running statistics of its own batches. Their means over the processes stand in checkpoints
     and, by the models, before validation, and remain when training ends. A checkpoint also holds every process's own,
-    so that a run resumed on as many processes is bit for bit the one that was never stopped.
+    and its pools of generated images, so that a run resumed on as many processes is bit for bit the one that was never
+    stopped.
 
     Arguments:
         kwargs: Arguments of `DDPStrategy`; those it does not know go to each `DistributedDataParallel`.
@@ -101,9 +103,9 @@ class AdversarialDDPStrategy(DDPStrategy):
         return state
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
-        statistics = self._own_statistics()
-        if self.reducers and statistics:
-            own = torch.cat([tensor.flatten() for tensor in statistics])
+        buffers = self._own_buffers()
+        if self.reducers and buffers:
+            own = torch.cat([tensor.flatten() for tensor in buffers])
             rows = [torch.empty_like(own) for _ in range(self.world_size)]
             torch.distributed.all_gather(rows, own)
             checkpoint[_STATISTICS] = torch.stack(rows).cpu()
@@ -127,11 +129,17 @@ class AdversarialDDPStrategy(DDPStrategy):
         assert self.lightning_module is not None
         return running_statistics([self.lightning_module])
 
+    def _own_buffers(self) -> list[Tensor]:
+        """Lists what differs between processes and must outlive them: running statistics, pools of images."""
+        assert self.lightning_module is not None
+        pools = [part for part in self.lightning_module.modules() if isinstance(part, ImagePool)]
+        return self._own_statistics() + [pool.images for pool in pools]
+
     def _restore_statistics(self) -> None:
-        """Gives each process its own statistics back, if the checkpoint is of as many processes."""
+        """Gives each process its own statistics and pools back, if the checkpoint is of as many processes."""
         restored, self._restored = self._restored, None
         if restored is not None and len(restored) == self.world_size:
-            own = self._own_statistics()
+            own = self._own_buffers()
             parts = restored[self.global_rank].split([tensor.numel() for tensor in own])
             for tensor, part in zip(own, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))

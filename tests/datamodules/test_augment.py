@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lit_gen.datamodules.augment import random_flip, uniform_hash
+from lit_gen.datamodules.augment import random_crop, random_flip, uniform_hash
 
 
 def numbers(seed, epoch, size=100_000):
@@ -70,6 +70,35 @@ def test_flip_mirrors_about_half():
     assert 430 < mirrored.sum() < 570
 
 
+def test_crops_are_boxes_of_the_image_and_every_place_is_as_likely():
+    # The value of a pixel tells where it was.
+    places = torch.arange(6 * 9, dtype=torch.int32).reshape(6, 9)
+    index = torch.arange(6000)
+    grid = places.expand(6000, 6, 9)
+    boxes = random_crop(grid, (4, 7), 1, torch.full_like(index, 2), index)
+    assert boxes.shape == (6000, 4, 7) and boxes.dtype == torch.int32
+    top, left = boxes[:, 0, 0] // 9, boxes[:, 0, 0] % 9
+    expected = (top[:, None, None] + torch.arange(4)[:, None]) * 9 + left[:, None, None] + torch.arange(7)
+    assert torch.equal(boxes.long(), expected)
+    counts = (top * 3 + left).bincount(minlength=9).double()
+    assert len(counts) == 9 and ((counts - 6000 / 9) ** 2 / (6000 / 9)).sum() < 8 + 5 * 4
+    many = torch.stack([grid, grid + 100], dim=1)
+    assert torch.equal(random_crop(many, (4, 7), 1, torch.full_like(index, 2), index)[:, 1], boxes + 100)
+    assert torch.equal(random_crop(grid, (6, 9), 1, index, index), grid)
+
+
+def test_draws_of_an_image_are_independent():
+    index = torch.arange(20_000)
+    epoch = torch.zeros_like(index)
+    grid = torch.arange(4, dtype=torch.int32).reshape(2, 2).expand(20_000, 2, 2)
+    draws = []
+    for stream in (0, 1):
+        corner = random_crop(grid, (1, 1), 0, epoch, index, stream)[:, 0, 0]
+        draws += [corner // 2, corner % 2, random_flip(grid, 0, epoch, index, stream)[:, 0, 0]]
+    correlation = torch.corrcoef(torch.stack(draws).double()) - torch.eye(6)
+    assert correlation.abs().max() < 4 / 20_000**0.5
+
+
 @pytest.mark.gpu
 def test_same_on_the_gpu():
     if not torch.cuda.is_available():
@@ -77,3 +106,6 @@ def test_same_on_the_gpu():
     index = torch.arange(1000)
     epoch = torch.full_like(index, 5)
     assert torch.equal(uniform_hash(9, epoch.cuda(), index.cuda()).cpu(), uniform_hash(9, epoch, index))
+    image = torch.arange(20, dtype=torch.uint8).reshape(1, 1, 4, 5).expand(1000, 3, 4, 5)
+    there = random_crop(image.cuda(), (3, 3), 9, epoch.cuda(), index.cuda()).cpu()
+    assert torch.equal(there, random_crop(image, (3, 3), 9, epoch, index))

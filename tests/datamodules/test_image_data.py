@@ -1,15 +1,30 @@
+import json
 from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning
 import torch
+import yaml
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule
 
-from lit_gen.datamodules import CIFAR10, MNIST, Digits, FashionMNIST, ImageDataModule, ImageFolder
+from lit_gen.datamodules import (
+    CIFAR10,
+    MNIST,
+    AttributeImages,
+    Digits,
+    FashionMNIST,
+    ImageDataModule,
+    ImageFolder,
+    LabelledMaps,
+    PairedImages,
+    Sprites,
+    UnpairedImages,
+)
 from lit_gen.datamodules.image_data import data_root
 from lit_gen.errors import UserError
 from lit_gen.functional.quantize import from_uint8
+from lit_gen.training.loading import build_data
 
 SPLITS = ("train", "val", "test")
 
@@ -189,6 +204,35 @@ def test_rebuilt_from_what_a_checkpoint_holds(cls, tmp_path):
     assert loaded.pop("_class_path") and dict(cls(**loaded).hparams) == hparams
     again = cls.load_from_checkpoint(tmp_path / "data.ckpt", weights_only=True)
     assert dict(again.hparams) == hparams and again.image_shape == data.image_shape
+
+
+TRANSLATION = [
+    (PairedImages, {"folder": "a", "folder_b": "b", "direction": "BtoA", "source_channels": 1}),
+    (PairedImages, {"folder": "a", "table": "t.csv", "match": "m", "where_a": {"x": "1"}, "where_b": {"x": ["2"]}}),
+    (UnpairedImages, {"folder": "a", "load_size": (20, 30)}),
+    (LabelledMaps, {"folder": "a", "label_folder": "b", "num_label_classes": 5, "ignore": 7}),
+    (AttributeImages, {"folder": "a", "table": "t.csv", "attributes": ["x", "y"], "label": "z"}),
+    (Sprites, {"path": "s.npz", "kind": "unpaired", "where_a": {"hair": 0}, "where_b": {"hair": [1, 2]}}),
+]
+
+
+@pytest.mark.parametrize(("cls", "settings"), TRANSLATION)
+def test_data_of_translation_are_rebuilt_from_yaml_and_from_a_checkpoint(cls, settings, tmp_path):
+    given = {**settings, "batch_size": 5, "image_size": [16, 24], "seed": 4}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(ImageDataModule, "data")
+    text = yaml.safe_dump({"data": {"class_path": cls.__name__, "init_args": json.loads(json.dumps(given))}})
+    data = parser.instantiate(parser.parse_string(text)).data
+    assert type(data) is cls and data.image_shape == (3, 16, 24)
+    for name, value in settings.items():
+        assert data.hparams[name] == value
+    key = LightningDataModule.CHECKPOINT_HYPER_PARAMS_KEY
+    hparams = {name: value for name, value in data.hparams.items() if name != "_instantiator"}
+    torch.save({"datamodule_hyper_parameters": hparams}, tmp_path / "data.ckpt")
+    loaded = {**torch.load(tmp_path / "data.ckpt", weights_only=True), "path": "data.ckpt"}
+    assert key == "datamodule_hyper_parameters"
+    again = build_data(loaded)
+    assert type(again) is cls and str(again) == str(data)
 
 
 def test_str_opens_nothing():

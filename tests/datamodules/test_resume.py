@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from lit_gen.datamodules import Digits, ImageFolder
+from lit_gen.datamodules import Digits, ImageFolder, LabelledMaps, UnpairedImages
 
 
 class Recorder(LightningModule):
@@ -22,6 +22,8 @@ class Recorder(LightningModule):
         assert batch["image"].dtype == torch.float32 and "epoch" not in batch
         # Weighted by columns, so that a mirrored image gives another number.
         pixels = (batch["image"] * torch.arange(batch["image"].shape[-1])).sum(dim=(1, 2, 3))
+        for name in batch.keys() & {"source", "label_map"}:
+            pixels = pixels + (batch[name] * torch.arange(batch[name].shape[-1])).flatten(1).sum(dim=1)
         self.seen.append((self.trainer.current_epoch, batch["index"].tolist(), pixels.tolist()))
         return self.weight * batch["image"].mean()
 
@@ -106,6 +108,40 @@ def test_resumed_run_is_the_uninterrupted_run(tmp_path, folder, make, settings):
         points = {name: points[name] for name in kept}
     for name, taken in points.items():
         assert run(make(folder), tmp_path / f"{name}.ckpt", **settings) == full[taken:], f"resumed from {name}"
+
+
+def unpaired(root, settings):
+    return UnpairedImages(
+        str(root / "many"), str(root / "few"), batch_size=8, image_size=5, load_size=6, val_size=4, test_size=4,
+        horizontal_flip=True, **settings,
+    )  # fmt: skip
+
+
+def maps(root, settings):
+    return LabelledMaps(
+        str(root / "few"), str(root / "labels"), num_label_classes=200, batch_size=2, image_size=5, load_size=6,
+        val_size=4, test_size=4, horizontal_flip=True, **settings,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"cache": "always"}, {"cache": "always", "on_device": True}, {"cache": "never", "num_workers": 2}],
+    ids=["tensors", "on device", "workers"],
+)
+@pytest.mark.parametrize("kind", [unpaired, maps])
+def test_resumed_run_of_translation_is_the_uninterrupted_run(tmp_path, folder, kind, settings):
+    root = tmp_path / "images"
+    for name in ("many", "few", "labels"):
+        (root / name).mkdir(parents=True)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        (root / ("many" if number < 44 else "few") / path.name).write_bytes(path.read_bytes())
+        if number >= 44:
+            Image.new("L", (6, 6), number).save(root / "labels" / path.name)
+    full = run(kind(root, settings), callbacks=[SaveEverywhere(tmp_path)])
+    assert len(full) == 12
+    for name, taken in {"step1": 1, "step3": 3, "epoch0": 4, "step6": 6}.items():
+        assert run(kind(root, settings), tmp_path / f"{name}.ckpt") == full[taken:], f"resumed from {name}"
 
 
 def test_inline_workers_and_memory_are_the_same_run(folder):

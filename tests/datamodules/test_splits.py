@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lit_gen.datamodules.splits import deal, split_size
+from lit_gen.datamodules.splits import deal, share_out, split_size
 from lit_gen.errors import UserError
 
 UNEVEN = torch.arange(10).repeat_interleave(torch.tensor([1, 3, 10, 30, 100, 5, 60, 2, 80, 9]))
@@ -42,3 +42,17 @@ def test_sizes(size, expected):
 def test_wrong_sizes(size):
     with pytest.raises(UserError, match=f"val_size is {size}"):
         split_size(size, 100, "val_size")
+
+
+def test_groups_stay_together():
+    groups = torch.randint(0, 40, (300,), generator=torch.Generator().manual_seed(0)) * 7
+    groups[:280:7] = torch.arange(40) * 7
+    labels = groups // 7 % 2
+    shares = share_out({"train": labels}, 0.1, 5, 3, groups)
+    parts = {split: indices for split, (_, indices) in shares.items()}
+    assert sorted(index for part in parts.values() for index in part) == list(range(300))
+    members = {split: set(groups[indices].tolist()) for split, indices in parts.items()}
+    assert {split: len(found) for split, found in members.items()} == {"train": 31, "val": 4, "test": 5}
+    assert parts == {split: indices for split, (_, indices) in share_out({"train": labels}, 0.1, 5, 3, groups).items()}
+    assert {int(group) // 7 % 2 for group in members["val"]} == {0, 1}, "every class has its share of groups"
+    assert not all(a <= b for a, b in zip(parts["train"], parts["train"][1:], strict=False)), "shuffled"

@@ -52,8 +52,10 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
     """Returns the networks of a configuration's model, as settings, made small."""
     import_all()
     networks = {}
-    for role, default in (("generator", "DCGANGenerator"), ("discriminator", "DCGANDiscriminator")):
-        given = model.get("init_args", {}).get(role, default)
+    method = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == model["class_path"].rpartition(".")[2])
+    for role in ("generator", "discriminator"):
+        default = inspect.signature(method.__init__).parameters[role].default
+        given = model.get("init_args", {}).get(role, default.__name__)
         given = {"class_path": given} if isinstance(given, str) else given
         owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])
         accepted = inspect.signature(owner.__init__).parameters

@@ -1,0 +1,68 @@
+"""Held-out images beside what a model makes of them."""
+
+__all__ = ["translation_grid"]
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_gen.contracts import SupportsTranslate
+from lit_gen.errors import UserError
+from lit_gen.functional.image_grid import image_grid
+from lit_gen.functional.label_colours import label_colours
+from lit_gen.functional.quantize import to_uint8
+
+
+def translation_grid(model: SupportsTranslate, data: Any, num: int, batch_size: int, device: torch.device) -> Tensor:
+    """Draws source | output | target of the first held-out images, always the same ones; two columns of such triples.
+
+    Label maps are painted. Without source and label map, the images are their own sources, and there is no target.
+
+    Arguments:
+        model: The model, within `lit_gen.callbacks.sampling.inference`.
+        data: The datamodule; its validation images, or test or training images where there are none, in that order.
+        num: The number of images at most.
+        batch_size: The images translated at once.
+        device: Where the model is.
+
+    Returns:
+        uint8 [C, H, W]; C is 1 or 3.
+
+    Raises:
+        UserError: If the outputs hold NaN.
+    """
+    split = next(name for name in ("val", "test", "train") if data.num_images(name))
+    rows: list[Tensor] = []
+    for loaded in data.batches(split, min(batch_size, num)):
+        left = num - sum(map(len, rows))
+        if left <= 0:
+            break
+        on_device = {name: tensor[:left].to(device) for name, tensor in loaded.items()}
+        batch = data.on_after_batch_transfer(on_device, 0)
+        try:
+            output = to_uint8(model.translate(batch))
+        except ValueError as error:
+            raise UserError(
+                "the model's translations hold NaN: training has diverged; go on from the last good checkpoint with a "
+                "smaller learning rate"
+            ) from error
+        rows.append(torch.stack([_coloured(part) for part in _beside(batch, output)], dim=1).cpu())
+    triples = torch.cat(rows)
+    return image_grid(triples.flatten(0, 1), triples.shape[1] * math.ceil(math.sqrt(len(triples) / triples.shape[1])))
+
+
+def _beside(batch: Mapping[str, Tensor], output: Tensor) -> list[Tensor]:
+    image = to_uint8(batch["image"])
+    if "source" in batch:
+        return [to_uint8(batch["source"]), output, image]
+    if "label_map" in batch:
+        return [label_colours(batch["label_map"]), output, image]
+    return [image, output]
+
+
+def _coloured(images: Tensor) -> Tensor:
+    """Returns images [B, 1 or 3, H, W] with three channels."""
+    return images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)

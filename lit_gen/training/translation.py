@@ -1,0 +1,69 @@
+"""What models that turn images into images share: their shapes, held-out batches, predictions."""
+
+__all__ = ["TranslationModule"]
+
+import abc
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lit_gen.contracts import Batch, Shape
+from lit_gen.errors import UserError
+from lit_gen.training.adversarial import AdversarialModule
+from lit_gen.training.options import TrainingOptions
+from lit_gen.training.seeding import derive_seed, isolated
+
+
+class TranslationModule(AdversarialModule, abc.ABC):
+    """Creates the part of an adversarial model from ``source`` to ``image`` that does not depend on the method.
+
+    Arguments:
+        image_shape: The images' channels, height and width.
+        source_shape: The sources' channels, height and width; None for the images'.
+        options: Accumulation, clipping, compilation, memory format.
+    """
+
+    def __init__(self, image_shape: Shape, source_shape: Shape | None, options: TrainingOptions) -> None:
+        super().__init__(options)
+        source_shape = image_shape if source_shape is None else source_shape
+        self.image_shape: Shape = (image_shape[0], image_shape[1], image_shape[2])
+        self.source_shape: Shape = (source_shape[0], source_shape[1], source_shape[2])
+        if self.image_shape[1:] != self.source_shape[1:]:
+            (_, height, width), (_, wanted_height, wanted_width) = self.source_shape, self.image_shape
+            raise UserError(
+                f"sources have {height}×{width} pixels and images {wanted_height}×{wanted_width}: both must have the "
+                "same height and width"
+            )
+
+    @abc.abstractmethod
+    def translate(self, batch: Batch) -> Tensor:
+        """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W]."""
+
+    @abc.abstractmethod
+    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Returns what is to be known of a held-out batch, means over its images, by name."""
+
+    def setup(self, stage: str) -> None:
+        # Images translated outside of training steps are float32, which does not suit other weights.
+        if stage == "fit" and self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
+            raise UserError(f"trainer.precision is {self.trainer.precision}; it can be 32-true, bf16-mixed or 16-mixed")
+        super().setup(stage)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Records `held_out`, with the same noise in every validation."""
+        with isolated():
+            torch.manual_seed(derive_seed(self.run_seed, "held out", self.global_rank, batch_idx))
+            self.record_held_out(self.held_out(batch), len(next(iter(batch.values()))))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Records the same on the test split."""
+        self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the batch's translation, images in [−1, 1]."""
+        return self.translate(batch)
+
+    def pair(self, batch: Batch) -> list[Tensor]:
+        """Takes a batch's sources [B, Cs, H, W] and images [B, C, H, W]."""
+        return self.require(batch, "source", "image")

@@ -1,0 +1,153 @@
+"""Every method of translation, small enough to train in a moment; under torchrun, trains them all in two processes."""
+
+__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "batches", "fit", "tiny"]
+
+import os
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import SGD
+
+from lit_gen.datamodules.tensor_loader import TensorLoader
+from lit_gen.models import CUT, CycleGAN, Pix2Pix
+from lit_gen.nn.patch_discriminator import PatchDiscriminator
+from lit_gen.nn.resnet_translator import ResNetTranslator
+from lit_gen.nn.unet import UNetGenerator
+from lit_gen.training.options import TrainingOptions
+from lit_gen.training.strategy import AdversarialDDPStrategy
+from lit_gen.training.translation import TranslationModule
+
+BATCH, SIZE = 4, (9, 13)
+_unet = partial(UNetGenerator, features=4, max_features=8)
+_resnet = partial(ResNetTranslator, features=4, blocks=2)
+_patches = partial(PatchDiscriminator, features=4, receptive_field=16)
+_cycle = partial(CycleGAN, generator=_resnet, discriminator=_patches, pool_size=3)
+_cut = partial(CUT, generator=_resnet, discriminator=_patches, head_features=64, num_patches=16)
+METHODS: dict[str, partial[TranslationModule]] = {
+    "pix2pix": partial(Pix2Pix, generator=_unet, discriminator=_patches),
+    "pix2pix of batch norm": partial(
+        Pix2Pix,
+        generator=partial(_resnet, norm="batch", dropout=0.5),
+        discriminator=partial(_patches, norm="batch"),
+        conditional=False,
+        test_statistics="running",
+    ),
+    "cyclegan": _cycle,
+    "cyclegan of unlike channels": partial(_cycle, identity_weight=0.0),
+    "cut": _cut,
+    "fastcut": partial(_cut, nce_weight=10.0, identity_weight=0.0, flip_equivariance=True),
+}
+_UNLIKE = ("pix2pix", "cyclegan of unlike channels")
+SHAPES = {name: ((1 if name in _UNLIKE else 3, *SIZE), (3, *SIZE)) for name in METHODS}
+PLAYERS = {
+    "generator": {"generator", "head"},
+    "generators": {"generator", "inverse_generator"},
+    "discriminator": {"discriminator"},
+    "discriminators": {"discriminator", "source_discriminator"},
+}
+# The same methods without anything that a process draws for its own images: two processes must do what one does.
+STILL = {
+    "pix2pix": {"generator": partial(_unet, dropout=0.0)},
+    "cyclegan": {"pool_size": 50},
+    "cyclegan of unlike channels": {"pool_size": 0, "options": TrainingOptions(accumulate=2)},
+    "cut": {"num_patches": 10_000},
+}
+
+
+def tiny(name: str, **arguments: Any) -> TranslationModule:
+    """Builds a method's model, always from the same weights."""
+    torch.manual_seed(0)
+    return METHODS[name](source_shape=SHAPES[name][0], image_shape=SHAPES[name][1], **arguments)
+
+
+def batches(name: str, rank: int = 0) -> TensorLoader:
+    """Returns a loader of a process's own images."""
+    generator = torch.Generator().manual_seed(rank)
+    source, image = (torch.rand((8 * BATCH, *shape), generator=generator) * 2 - 1 for shape in SHAPES[name])
+    return TensorLoader({"source": source, "image": image}, BATCH)
+
+
+class Shares:
+    """A process's share of each of the batches that one process would see whole."""
+
+    def __init__(self, name: str, rank: int, world_size: int) -> None:
+        self.whole, self.rows = batches(name), torch.arange(BATCH).view(world_size, -1)[rank]
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for batch in self.whole:
+            yield {key: value[self.rows] for key, value in batch.items()}
+
+
+def fit(
+    name: str, folder: Path, steps: int, loader: Any = None, own: dict[str, Any] | None = None, **arguments: Any
+) -> tuple[TranslationModule, pl.Trainer]:
+    """Trains a method's tiny model for some batches."""
+    ckpt_path = arguments.pop("ckpt_path", None)
+    defaults = {
+        "max_steps": steps,
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "default_root_dir": folder,
+    }
+    model, trainer = tiny(name, **(own or {})), pl.Trainer(**(defaults | arguments))
+    trainer.fit(model, loader or batches(name), ckpt_path=ckpt_path, weights_only=True)
+    return model, trainer
+
+
+class SaveAt(pl.Callback):
+    """Saves a checkpoint in the middle of a run."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+def sgd(parameters: Any) -> SGD:
+    return SGD(parameters, lr=2e-4)  # gentle: a few large steps would make much of rounding
+
+
+def still(name: str, folder: Path, rank: int, world_size: int, **arguments: Any) -> dict[str, Tensor]:
+    """Trains a method that draws nothing, by gradient descent, on this process's share of the same batches."""
+    own = {"generator_optimizer": sgd, "discriminator_optimizer": sgd, **STILL[name]}
+    model, _ = fit(name, folder, 3, Shares(name, rank, world_size), own, devices=world_size, **arguments)
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def _train_all(folder: Path) -> None:
+    rank, ends = int(os.environ["RANK"]), {}
+    own = {"devices": 2, "use_distributed_sampler": False}
+
+    def both() -> dict[str, Any]:
+        return {**own, "strategy": AdversarialDDPStrategy(process_group_backend="gloo")}
+
+    for name in METHODS:
+        whole, _ = fit(name, folder, 5, batches(name, rank), callbacks=[SaveAt(3, folder / "half.ckpt")], **both())
+        resumed, _ = fit(name, folder, 5, batches(name, rank), ckpt_path=folder / "half.ckpt", **both())
+        for kind, model in (("whole", whole), ("resumed", resumed)):
+            ends[f"{kind} {name}"] = {key: value.clone() for key, value in model.state_dict().items()}
+    for name in STILL:
+        arguments = both()
+        del arguments["devices"]
+        ends[f"still {name}"] = still(name, folder, rank, 2, **arguments)
+    torch.save(ends, folder / f"rank{rank}.pt")
+
+
+if __name__ == "__main__":
+    _train_all(Path(sys.argv[1]))
