@@ -8,7 +8,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lit_gen.contracts import Batch, Generators, ImageData, SupportsLogProb, SupportsReconstruct, SupportsTranslate
+from lit_gen.contracts import (
+    Batch,
+    Generators,
+    ImageData,
+    SupportsLogProb,
+    SupportsPairs,
+    SupportsReconstruct,
+    SupportsTranslate,
+)
 from lit_gen.errors import UserError
 from lit_gen.functional.quantize import from_uint8, to_uint8
 from lit_gen.metrics.image_evaluator import Answer, ImageEvaluator
@@ -29,13 +37,13 @@ def image_misfit(evaluator: ImageEvaluator, model: Any, data: ImageData) -> str 
         return None
     metrics = ", ".join(evaluator.compares)
     if isinstance(model, SupportsTranslate):
-        return f"the data have no 'target' that {metrics} could compare translations of {name} with"
+        return f"the data are no pairs, so that {metrics} could not compare translations of {name} with anything"
     return f"{name} neither translates nor reconstructs, which {metrics} would compare"
 
 
 def paired_task(evaluator: ImageEvaluator, model: Any, data: ImageData) -> Task | None:
-    """Returns what the pairs are: translations where the data have targets, else reconstructions, or None of both."""
-    if isinstance(model, SupportsTranslate) and "target" in next(iter(data.batches(evaluator.split, 1))):
+    """Returns what the pairs are: translations where the data are pairs, else reconstructions, or None of both."""
+    if isinstance(model, SupportsTranslate) and isinstance(data, SupportsPairs) and data.paired:
         return "translation"
     return "reconstruction" if isinstance(model, SupportsReconstruct) else None
 
@@ -86,12 +94,11 @@ def _pair(evaluator: ImageEvaluator, model: Any, batch: dict[str, Tensor], place
     noise = _noise(evaluator.seed, place)
     if evaluator.task == "translation":
         # The wanted image is kept from the model.
-        made = model.translate({name: value for name, value in batch.items() if name != "target"}, noise)
-        target = batch["target"]
+        made = model.translate({name: value for name, value in batch.items() if name != "image"}, noise)
     else:
-        made, target = model.reconstruct(batch["image"], _label(model, batch), noise), batch["image"]
+        made = model.reconstruct(batch["image"], _label(model, batch), noise)
     try:
-        return to_uint8(made), to_uint8(target)
+        return to_uint8(made), to_uint8(batch["image"])
     except ValueError as error:
         raise UserError(
             f"the model's {evaluator.task}s hold NaN: training has diverged; go on from the last good checkpoint with "

@@ -122,6 +122,11 @@ class ImageDataModule(LightningDataModule, ABC):
         return None if self.class_names is None else len(self.class_names)
 
     @property
+    def paired(self) -> bool:
+        """Whether an image belongs to the rest of its batch; see `lit_gen.contracts.SupportsPairs`."""
+        return False
+
+    @property
     def source_shape(self) -> Shape | None:
         """Channels, height and width of what images are translated from, or None when they are made from no image."""
         return None

@@ -80,6 +80,11 @@ class LabelledMaps(FileData):
         return None
 
     @property
+    def paired(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def num_label_classes(self) -> int:
         """The number of classes in label maps."""
         return self.classes

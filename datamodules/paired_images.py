@@ -103,6 +103,11 @@ class PairedImages(FileData):
         return None
 
     @property
+    def paired(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def source_shape(self) -> Shape:
         """Channels, height and width of sources."""
         return (self.source_channels, *self.size)

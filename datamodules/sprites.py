@@ -107,6 +107,11 @@ class Sprites(ImageDataModule):
         return (3, *(self.image_size or self.arrays.size))
 
     @property
+    def paired(self) -> bool:
+        """Whether images come with their segmentation."""
+        return self.kind in ("paired", "label_maps")
+
+    @property
     def source_shape(self) -> Shape | None:
         """That of images, or None when they are made from no image."""
         return self.image_shape if self.kind in ("paired", "unpaired") else None

@@ -17,6 +17,7 @@ __all__ = [
     "SupportsEncoding",
     "SupportsLatents",
     "SupportsLogProb",
+    "SupportsPairs",
     "SupportsReconstruct",
     "SupportsSample",
     "SupportsStyles",
@@ -33,8 +34,8 @@ import torch
 from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
-"""Tensors by name, a row per image: ``image``, ``label``, … In data of pairs, ``target`` is what `translate` should
-make of the rest, whatever that is named (``source``, ``segmentation``); it may be the same tensor as ``image``."""
+"""Tensors by name, a row per image. ``image`` is what a model is to make, ``source``, ``label_map``, ``label`` or
+``attributes`` what it may make it from."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
 
@@ -114,8 +115,8 @@ class SupportsStyles(Protocol):
 class SupportsTranslate(Protocol):
     """A model that turns the images of a batch into other images.
 
-    Where the data have pairs, batches carry what should come out as ``target``, uint8 or in [−1, 1], shape
-    [B, C, H, W], and LPIPS, PSNR, SSIM and L1 compare it with what did. `translate` is called without it.
+    Where the data are pairs (`SupportsPairs`), a batch's ``image`` is what should come out of the rest of it: LPIPS,
+    PSNR, SSIM and L1 compare it with what did, and `translate` is called without it.
     """
 
     def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
@@ -139,6 +140,15 @@ class SupportsReconstruct(Protocol):
             label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
             generator: The source of randomness, if there is any; see `SupportsSample.sample`.
         """
+
+
+@runtime_checkable
+class SupportsPairs(Protocol):
+    """Data that say whether an ``image`` belongs to the rest of its batch, as a photo does to its label map."""
+
+    @property
+    def paired(self) -> bool:
+        """Whether it does; it does not where the two sides are drawn independently."""
 
 
 @runtime_checkable

@@ -123,7 +123,7 @@ class ImageEvaluator:
         Arguments:
             data: The images, set up.
             device: Where networks run.
-            task: What the pairs are that are compared; of translations, ``target`` is the wanted image.
+            task: What the pairs are that are compared.
             likelihood: What log-probabilities are of, for the protocol.
 
         Raises:
@@ -137,10 +137,7 @@ class ImageEvaluator:
                 f"the {self.split} split of {data.name} has {available} images, from which {num} cannot be taken; "
                 "at least 2 are needed"
             )
-        shape = data.image_shape
-        if self.compares and task == "translation":
-            _, *sides = next(iter(data.batches(self.split, 1)))["target"].shape
-            shape = (sides[0], sides[1], sides[2])
+        shape = (data.image_shape[0], data.image_shape[1], data.image_shape[2])
         for name in self.compares:
             self._paired[name].prepare(shape, device)
         protocols = self._protocols(data, num, shape, task, likelihood)
@@ -225,7 +222,7 @@ class ImageEvaluator:
             num_images=num,
             image_shape=shape,
             task=task,
-            compared=f"{task} with " + ("'target'" if task == "translation" else "the image itself"),
+            compared=f"{task} with " + ("the image of the pair" if task == "translation" else "the image itself"),
             quantisation="clamp, round to nearest, uint8",
             settings={},
             weights="",

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, Shape, SupportsEncoding, TranslatorFactory
+from lit_gen.contracts import Batch, DiscriminatorFactory, Generators, Shape, SupportsEncoding, TranslatorFactory
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, LeastSquaresLoss
 from lit_gen.functional.patch_nce import patch_nce
@@ -173,7 +173,7 @@ class CUT(TranslationModule):
         return {"nce/held_out": nce, "logit/held_out": self._judge(y).mean()}
 
     @torch.no_grad()
-    def translate(self, batch: Batch) -> Tensor:
+    def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
         """Maps a batch's sources [B, C, H, W], of any size, to images in [−1, 1], shape [B, C, H, W]."""
         (x,) = self.require(batch, "source")
         with evaluating(self.generator):

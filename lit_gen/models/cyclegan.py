@@ -16,7 +16,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, Shape, TranslatorFactory
+from lit_gen.contracts import Batch, DiscriminatorFactory, Generators, Shape, TranslatorFactory
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, LeastSquaresLoss
 from lit_gen.functional.image_pool import ImagePool
@@ -155,7 +155,7 @@ class CycleGAN(TranslationModule):
         return {"cycle_l1_source/held_out": l1_loss(back, x), "cycle_l1_image/held_out": l1_loss(there, y)}
 
     @torch.no_grad()
-    def translate(self, batch: Batch) -> Tensor:
+    def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
         """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W]."""
         (x,) = self.require(batch, "source")
         with evaluating(self.generator):

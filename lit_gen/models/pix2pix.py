@@ -13,7 +13,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, Shape, TranslatorFactory
+from lit_gen.contracts import Batch, DiscriminatorFactory, Generators, Shape, TranslatorFactory
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
@@ -125,7 +125,7 @@ class Pix2Pix(TranslationModule):
         return {"l1/held_out": l1_loss(self.translate(batch), y), "logit/held_out": self._judge(x, y).mean()}
 
     @torch.no_grad()
-    def translate(self, batch: Batch) -> Tensor:
+    def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
         """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W].
 
         Dropout and batch norm are as `test_dropout` and `test_statistics` say; random numbers are the global ones.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lit_gen.contracts import Batch, Shape
+from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.options import TrainingOptions
@@ -37,8 +37,13 @@ class TranslationModule(AdversarialModule, abc.ABC):
             )
 
     @abc.abstractmethod
-    def translate(self, batch: Batch) -> Tensor:
-        """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W]."""
+    def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
+        """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W].
+
+        Arguments:
+            batch: The sources, ``source`` of it.
+            generator: The source of randomness of methods that draw; see `lit_gen.contracts.SupportsTranslate`.
+        """
 
     @abc.abstractmethod
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:

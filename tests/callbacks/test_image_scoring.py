@@ -37,11 +37,11 @@ class Noisy(nn.Module):
 
 
 class Inverter(nn.Module):
-    """Translates images to their negatives; never sees the target."""
+    """Translates sources to their negatives; never sees the image that should come out."""
 
     def translate(self, batch: Any, generator: Any = None) -> Tensor:
-        assert "target" not in batch and batch["image"].dtype == torch.float32
-        return -batch["image"]
+        assert "image" not in batch and batch["source"].dtype == torch.float32
+        return -batch["source"]
 
 
 class Pixels(nn.Module):
@@ -65,7 +65,9 @@ class Density(nn.Module):
 
 
 class Paired:
-    """Digits, whose targets are their negatives."""
+    """Digits as the negatives of their sources."""
+
+    paired = True
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -75,7 +77,7 @@ class Paired:
 
     def batches(self, split: str, batch_size: int) -> Iterator[dict[str, Tensor]]:
         for batch in self.data.batches(split, batch_size):
-            yield {**batch, "target": 255 - batch["image"]}
+            yield {**batch, "source": 255 - batch["image"]}
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def test_an_image_s_noise_is_the_same_among_fewer(data: Digits) -> None:
     assert torch.equal(model.made, every[positions(41, 20)])
 
 
-def test_translations_are_compared_with_targets(data: Digits) -> None:
+def test_translations_are_compared_with_the_image_of_the_pair(data: Digits) -> None:
     found = score(Inverter(), Paired(data), "l1,psnr,ssim")
     assert found["l1_mean[translation]"] == 0 and found["psnr_mean[translation]"] == 100
     assert found["ssim_mean[translation]"] == pytest.approx(1.0)
@@ -157,7 +159,7 @@ def test_one_clear_line(data: Digits) -> None:
         score(Noisy(), data, "psnr,bpd")
     with pytest.raises(UserError, match="Density neither translates nor reconstructs, which psnr, l1 would compare"):
         score(Density(), data, "psnr,l1,bpd")
-    with pytest.raises(UserError, match="the data have no 'target' that l1 could compare translations of Inverter"):
+    with pytest.raises(UserError, match="the data are no pairs, so that l1 could not compare translations of Inverter"):
         score(Inverter(), data, "l1")
     with pytest.raises(UserError, match="the model's reconstructions hold NaN: training has diverged"):
         score(Noisy(torch.nan), data, "l1")

@@ -107,8 +107,10 @@ def test_results(squares: Callable[..., Any]) -> None:
         ImageResult.from_dict({**read, "protocol": {**other, "extractor": "classifier"}})
 
 
-class Pairs:
-    """Grey images whose targets are larger and in colour."""
+class Wide:
+    """The images in colour, twice as wide, and each with the grey one it belongs to."""
+
+    image_shape = (3, 12, 24)
 
     def __init__(self, data: Any) -> None:
         self.data = data
@@ -118,18 +120,21 @@ class Pairs:
 
     def batches(self, split: str, batch_size: int) -> Iterator[dict[str, Tensor]]:
         for batch in self.data.batches(split, batch_size):
-            yield {**batch, "target": batch["image"].repeat(1, 3, 1, 2)}
+            yield {**batch, "source": batch["image"], "image": batch["image"].repeat(1, 3, 1, 2)}
 
 
-def test_targets_of_another_shape(squares: Callable[..., Any]) -> None:
-    data = Pairs(squares(20, size=12))
+def test_sources_of_another_shape(squares: Callable[..., Any]) -> None:
+    data = Wide(squares(20, size=12))
     evaluator = ImageEvaluator(["l1", "ssim"], "val", batch_size=8)
     evaluator.prepare(data, task="translation")  # type: ignore[arg-type]
-    made = (Answer(place, batch["target"], batch["target"]) for place, batch in evaluator.batches())
+    made = (Answer(place, batch["image"], batch["image"]) for place, batch in evaluator.batches())
     (result,) = evaluator.evaluate(made)
     assert result.metrics["l1_mean"] == 0 and result.metrics["ssim_mean"] == pytest.approx(1)
-    assert result.protocol.image_shape == (3, 12, 24) and result.protocol.compared == "translation with 'target'"
-    wrong = (Answer(place, batch["image"], batch["target"]) for place, batch in evaluator.batches())
+    assert (
+        result.protocol.image_shape == (3, 12, 24)
+        and result.protocol.compared == "translation with the image of the pair"
+    )
+    wrong = (Answer(place, batch["source"], batch["image"]) for place, batch in evaluator.batches())
     with pytest.raises(UserError, match=r"images are of shape \(1, 12, 12\), those .* of \(3, 12, 24\)"):
         evaluator.evaluate(wrong)
 
