@@ -2,7 +2,7 @@
 
 __all__ = ["AdaptiveAugmentation"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -76,9 +76,10 @@ class AdaptiveAugmentation(Augmentation):
         return x
 
     @torch.no_grad()
-    def observe(self, real_logits: Tensor) -> None:
+    def observe(self, real_logits: Tensor) -> Mapping[str, Tensor]:
+        logged = {"augmentation/probability": self.p.clone()}
         if self.target is None:
-            return
+            return logged
         # Without a question to the device, which would have to be waited for: all is computed, and kept if it is due.
         signs = real_logits.sign().sum().long()
         seen = sum_across_processes(torch.stack([signs, torch.full_like(signs, len(real_logits))]))
@@ -91,3 +92,4 @@ class AdaptiveAugmentation(Augmentation):
         self.p.copy_(torch.where(due, (self.p + step).clamp(0.0, 1.0), self.p))
         for total in (self.signs, self.images, self.batches):
             total.masked_fill_(due, 0)
+        return logged

@@ -3,6 +3,7 @@
 __all__ = ["Augmentation"]
 
 import abc
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -22,8 +23,10 @@ class Augmentation(nn.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def observe(self, real_logits: Tensor) -> None:
+    def observe(self, real_logits: Tensor) -> Mapping[str, Tensor]:
         """Learns how the discriminator judged a batch of real images; called once in each of its updates.
+
+        Returns what is to be logged, scalars by name.
 
         Arguments:
             real_logits: The logits, shape [B], without gradient; under a relativistic loss less those of generated

@@ -2,7 +2,7 @@
 
 __all__ = ["DiffAugment"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -51,8 +51,8 @@ class DiffAugment(Augmentation):
             x = self._changes[name](x)
         return x
 
-    def observe(self, real_logits: Tensor) -> None:
-        pass  # it does not adapt
+    def observe(self, real_logits: Tensor) -> Mapping[str, Tensor]:
+        return {}  # it does not adapt
 
     def _translated(self, x: Tensor) -> Tensor:
         down, right = (

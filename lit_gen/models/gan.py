@@ -163,7 +163,7 @@ class GAN(AdversarialModule):
         if self.augmentation is not None:
             # A relativistic loss leaves open where 0 lies: there a logit's sign says nothing, a difference's does.
             sure = real_logits - fake_logits if self.loss.relativistic else real_logits
-            self.augmentation.observe(sure.detach().float())
+            self.record(self.augmentation.observe(sure.detach().float()))
         if terms:
             critique = self._critique(x, fake, y, fake_y, real_logits.float(), fake_logits.float())
             loss = loss + sum(self._recorded(term, partial(term, critique)) for term in terms)

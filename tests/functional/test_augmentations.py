@@ -210,10 +210,12 @@ def test_the_controller_s_arithmetic() -> None:
     """p moves every 4 batches by B·4/ada_images towards where E[sign(l)] = 0.6, and stays in [0, 1]."""
     value = AdaptiveAugmentation(ada_images=1000)
     sure, fooled, even = torch.full((25,), 2.0), torch.full((25,), -2.0), torch.linspace(-1, 1, 25)
-    course = []
+    course, logged = [], []
     for logits in [sure] * 8 + [even] * 4 + [sure] * 3 + [fooled] * 1 + [fooled] * 4:
-        value.observe(logits)
+        logged.append(value.observe(logits))
         course.append(round(value.p.item(), 4))
+    # What is logged is the probability that this batch was changed with.
+    assert [round(one["augmentation/probability"].item(), 4) for one in logged] == [0.0, *course[:-1]]
     # 100 images of 1000 each time. The fourth time r_t = 3/4 − 1/4 = ½ < 0.6.
     assert course[::4] == [0.0, 0.1, 0.2, 0.1, 0.0]
     assert course[3::4] == [0.1, 0.2, 0.1, 0.0, 0.0]
