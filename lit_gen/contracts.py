@@ -12,6 +12,7 @@ __all__ = [
     "ImageData",
     "PointData",
     "Shape",
+    "SupportsAttributes",
     "SupportsChannelData",
     "SupportsDiscriminator",
     "SupportsEncoding",
@@ -126,6 +127,20 @@ class SupportsTranslate(Protocol):
             batch: Tensors by name, images in [−1, 1].
             generator: The source of randomness, if there is any; see `SupportsSample.sample`.
         """
+
+
+@runtime_checkable
+class SupportsAttributes(Protocol):
+    """A model whose `translate` gives a batch's ``image`` other attributes: those in ``wanted``, float32 [B, A].
+
+    Without ``wanted`` each gets those of another of the batch, whose own are its ``attributes``.
+    """
+
+    attribute_names: Sequence[str]
+    attribute_groups: Sequence[Sequence[int]]
+    """Places in the names: one for what is there or not, several where exactly one of them is there."""
+    changeable: Sequence[int]
+    """The places of the attributes that it can change."""
 
 
 @runtime_checkable
