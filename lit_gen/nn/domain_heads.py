@@ -59,8 +59,9 @@ class DomainMapping(nn.Module):
         """Maps latents [B, latent_dim] and domains [B] to styles [B, S]."""
         shared, styles = self.shared(z), []
         for head in self.heads:
+            assert isinstance(head, nn.ModuleList)
             x = shared
-            for i, layer in enumerate(head):  # type: ignore[arg-type]
+            for i, layer in enumerate(head):
                 x = layer(activate(x) if i else x)
             styles.append(x)
         return _chosen(torch.stack(styles, dim=1), domain)
