@@ -222,7 +222,13 @@ class StarGANv2(AttributeTranslationModule):
         wanted = self.domain(self.wanted(batch, generator))
         with evaluating(self.generator, self.mapping, self.encoder):
             if "reference" in batch:
-                s = self.encoder(batch["reference"].to(self.device), wanted)
+                s = self.encoder(self._checked(batch["reference"]).to(self.device), wanted)
             else:
                 s = self.mapping(randn((len(x), self.latent_dim), generator, self.device), wanted)
             return self.generator(x.to(self.device), s).float().clamp(-1.0, 1.0)
+
+    def _checked(self, reference: Tensor) -> Tensor:
+        given, own = list(reference.shape[1:]), list(self.image_shape)
+        if given != own:
+            raise UserError(f"reference images have shape {given}; styles are told from {own}")
+        return reference

@@ -89,7 +89,7 @@ def test_a_block_keeps_the_variance_and_resizes(resize: str) -> None:
     size = {"none": (15, 16), "halve": (8, 8), "double": (30, 32)}[resize]
     assert out.shape == (2, 64, *size)
     if resize == "none":
-        assert 0.7 < float(out.var()) < 1.4
+        assert 0.7 < out.var().item() < 1.4
     for parameter in (block.conv1.weight, block.conv2.weight):
         nn.init.zeros_(parameter)
     plain = {
