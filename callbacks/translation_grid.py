@@ -3,14 +3,14 @@
 __all__ = ["translation_grid"]
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lit_gen.contracts import SupportsTranslate
+from lit_gen.contracts import Batch, SupportsAttributes, SupportsTranslate
 from lit_gen.errors import UserError
+from lit_gen.functional.attributes import change_attribute
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.label_colours import label_colours
 from lit_gen.functional.quantize import to_uint8
@@ -19,7 +19,8 @@ from lit_gen.functional.quantize import to_uint8
 def translation_grid(model: SupportsTranslate, data: Any, num: int, batch_size: int, device: torch.device) -> Tensor:
     """Draws source | output | target of the first held-out images, always the same ones; two columns of such triples.
 
-    Label maps are painted. Without source and label map, the images are their own sources, and there is no target.
+    Label maps are painted. Without source and label map, the images are their own sources, and there is no target; a
+    model of attributes has an output for each attribute that it can change.
 
     Arguments:
         model: The model, within `lit_gen.callbacks.sampling.inference`.
@@ -43,24 +44,32 @@ def translation_grid(model: SupportsTranslate, data: Any, num: int, batch_size: 
         on_device = {name: tensor[:left].to(device) for name, tensor in loaded.items()}
         batch = data.on_after_batch_transfer(on_device, 0)
         try:
-            output = to_uint8(model.translate(batch))
+            outputs = [to_uint8(model.translate(asked)) for asked in _asked(model, batch)]
         except ValueError as error:
             raise UserError(
                 "the model's translations hold NaN: training has diverged; go on from the last good checkpoint with a "
                 "smaller learning rate"
             ) from error
-        rows.append(torch.stack([_coloured(part) for part in _beside(batch, output)], dim=1).cpu())
+        rows.append(torch.stack([_coloured(part) for part in _beside(batch, outputs)], dim=1).cpu())
     triples = torch.cat(rows)
     return image_grid(triples.flatten(0, 1), triples.shape[1] * math.ceil(math.sqrt(len(triples) / triples.shape[1])))
 
 
-def _beside(batch: Mapping[str, Tensor], output: Tensor) -> list[Tensor]:
+def _asked(model: SupportsTranslate, batch: Batch) -> list[Batch]:
+    """Returns what the model is asked for: the batch itself, or each attribute changed."""
+    if not isinstance(model, SupportsAttributes) or "attributes" not in batch:
+        return [batch]
+    own, groups = batch["attributes"], model.attribute_groups
+    return [{**batch, "wanted": change_attribute(own, place, groups)} for place in model.changeable]
+
+
+def _beside(batch: Batch, outputs: list[Tensor]) -> list[Tensor]:
     image = to_uint8(batch["image"])
     if "source" in batch:
-        return [to_uint8(batch["source"]), output, image]
+        return [to_uint8(batch["source"]), *outputs, image]
     if "label_map" in batch:
-        return [label_colours(batch["label_map"]), output, image]
-    return [image, output]
+        return [label_colours(batch["label_map"]), *outputs, image]
+    return [image, *outputs]
 
 
 def _coloured(images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ __all__ = [
     "ImageData",
     "PointData",
     "Shape",
+    "SupportsAttributes",
     "SupportsChannelData",
     "SupportsDiscriminator",
     "SupportsEncoding",
@@ -35,7 +36,7 @@ from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
 """Tensors by name, a row per image. ``image`` is what a model is to make, ``source``, ``label_map``, ``label`` or
-``attributes`` what it may make it from."""
+``attributes`` what it may make it from; ``wanted`` attributes and ``reference`` images say what it is to become."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
 
@@ -126,6 +127,20 @@ class SupportsTranslate(Protocol):
             batch: Tensors by name, images in [−1, 1].
             generator: The source of randomness, if there is any; see `SupportsSample.sample`.
         """
+
+
+@runtime_checkable
+class SupportsAttributes(Protocol):
+    """A model whose `translate` gives a batch's ``image`` other attributes: those in ``wanted``, float32 [B, A].
+
+    Without ``wanted`` each gets those of another of the batch, whose own are its ``attributes``.
+    """
+
+    attribute_names: Sequence[str]
+    attribute_groups: Sequence[Sequence[int]]
+    """Places in the names: one for what is there or not, several where exactly one of them is there."""
+    changeable: Sequence[int]
+    """The places of the attributes that it can change."""
 
 
 @runtime_checkable

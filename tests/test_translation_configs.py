@@ -13,6 +13,7 @@ from PIL import Image
 import lit_gen
 import lit_gen.configs
 from lit_gen.__main__ import main
+from lit_gen.contracts import SupportsAttributes
 
 sys.path.insert(0, str(Path(__file__).parent / "models"))
 from methods import small_networks
@@ -51,6 +52,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i in range(60):
             table.writerow([f"{i}.png", i // 2, "light", ("man", "woman")[i % 2]])
             Image.fromarray(pixels(32, 32, 4)).save(emoji / "images" / f"{i}.png")
+    (root / "celeba" / "images").mkdir(parents=True)
+    lines = ["400", "Black_Hair Blond_Hair Brown_Hair Male Young"]
+    for i in range(400):
+        Image.fromarray(pixels(12, 10, 3)).save(root / "celeba" / "images" / f"{i}.jpg")
+        lines.append(" ".join([f"{i}.jpg", *(str(2 * (i >> bit & 1) - 1) for bit in range(5))]))
+    (root / "celeba" / "list_attr_celeba.txt").write_text("\n".join(lines) + "\n")
     for i in range(30):
         Image.fromarray(pixels(20, 40, 3)).save(root / "facades" / "train" / f"{i}.png")
         for domain in "AB":
@@ -79,7 +86,11 @@ def test_every_configuration_runs(path: Path, data: Path, tmp_path: Path, monkey
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows if row[monitor]] == ["2", "4"]
     model = lit_gen.load(run / "checkpoints" / "last.ckpt")
-    assert model.translate({"source": torch.zeros(1, *model.source_shape)}).shape == (1, *model.image_shape)
-    size = model.image_shape[1]
+    asked, parts = {"source": torch.zeros(1, *model.source_shape)}, 3
+    if isinstance(model, SupportsAttributes):
+        asked = {"image": asked["source"], "wanted": torch.eye(len(model.attribute_names))[:1]}
+        parts = 1 + len(model.changeable)
+    assert model.translate(asked).shape == (1, *model.image_shape)
+    size = model.image_shape[1] + 2
     with Image.open(run / "samples" / "step_00000004.png") as grid:
-        assert grid.size == (3 * (size + 2) + 2, 3 * (size + 2) + 2), "source, output and target of three images"
+        assert grid.size == (parts * size + 2, 3 * size + 2), "source, outputs and target of three images"

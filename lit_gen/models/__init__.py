@@ -1,8 +1,10 @@
 """LightningModules, one method per file."""
 
-__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix"]
+__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix", "StarGAN", "StarGANv2"]
 
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.gan import GAN
 from lit_gen.models.pix2pix import Pix2Pix
+from lit_gen.models.stargan import StarGAN
+from lit_gen.models.stargan_v2 import StarGANv2

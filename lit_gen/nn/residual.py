@@ -1,6 +1,6 @@
 """Pre-activation residual blocks that double or halve a map."""
 
-__all__ = ["DownBlock", "NormFactory", "UpBlock", "downsample", "upsample"]
+__all__ = ["DownBlock", "NormFactory", "UpBlock", "downsample", "normalised", "upsample"]
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -21,7 +21,8 @@ def downsample(x: Tensor) -> Tensor:
     return avg_pool2d(x, 2, ceil_mode=True)
 
 
-def _normalised(norm: nn.Module, x: Tensor, y: Tensor | None) -> Tensor:
+def normalised(norm: nn.Module, x: Tensor, y: Tensor | None) -> Tensor:
+    """Normalises maps, by what they are conditioned on if there is anything."""
     return norm(x) if y is None else norm(x, y)
 
 
@@ -52,8 +53,8 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Maps [B, C, H, W], and what the norms are conditioned on, to [B, C', H', W']."""
-        h = self.conv1(upsample(relu(_normalised(self.norm1, x, y)), self.size))
-        h = self.conv2(relu(_normalised(self.norm2, h, y)))
+        h = self.conv1(upsample(relu(normalised(self.norm1, x, y)), self.size))
+        h = self.conv2(relu(normalised(self.norm2, h, y)))
         # A 1×1 convolution and the repetition of pixels commute; this order costs a quarter.
         return h + upsample(self.shortcut(x), self.size)
 

@@ -1,8 +1,9 @@
 """The residual generator of CycleGAN and CUT, for images of any size."""
 
-__all__ = ["ResNetTranslator"]
+__all__ = ["Border", "ResNetTranslator"]
 
 import itertools
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +15,15 @@ from lit_gen.nn.padding import cropped, padded
 from lit_gen.nn.sizes import doubled_widths
 from lit_gen.nn.upsampling import Upsampling, doubling
 
+Border: TypeAlias = Literal["reflect", "zeros"]
 _HALVINGS, _LEAST = 2, 8  # at 8 pixels the blocks' map has 2, of which one can be mirrored
 
 
 class ResNetTranslator(nn.Module):
-    r"""Creates a residual translation network: two halvings, residual blocks, two doublings; borders are mirrored.
+    r"""Creates a residual translation network: two halvings, residual blocks, two doublings.
 
-    Images whose sides are no multiples of 4, or below 8, are padded by mirroring and cropped back.
+    Beyond their borders maps are mirrored, but for the layers that halve and double. Images whose sides are no
+    multiples of 4, or below 8, are padded by mirroring and cropped back.
 
     References:
         | Perceptual Losses for Real-Time Style Transfer and Super-Resolution (Johnson, Alahi & Fei-Fei, 2016)
@@ -39,6 +42,8 @@ class ResNetTranslator(nn.Module):
         dropout: The share of each block's inner map that dropout sets to 0.
         norm: ``instance``, ``batch`` or ``none``.
         upsampling: ``transposed`` convolutions, or ``nearest`` pixels and a convolution.
+        kernel: The side of the kernels that halve and, if transposed, double: 3 or 4.
+        border: What is beyond a map's border: ``reflect``, the map mirrored, or ``zeros``.
 
     Attributes:
         encoded_channels: The channels of the maps that `encode` gives.
@@ -54,24 +59,28 @@ class ResNetTranslator(nn.Module):
         dropout: float = 0.0,
         norm: Norm = "instance",
         upsampling: Upsampling = "transposed",
+        kernel: Literal[3, 4] = 3,
+        border: Border = "reflect",
     ) -> None:
         super().__init__()
+        if kernel not in (3, 4) or border not in ("reflect", "zeros"):
+            raise UserError(f"kernel is {kernel} and border '{border}'; they can be 3 or 4, and 'reflect' or 'zeros'")
         blocks = (6 if min(image_shape[1:]) <= 128 else 9) if blocks is None else blocks
         if blocks < 1:
             raise UserError(f"ResNetTranslator's blocks are {blocks}, and must be at least 1")
         if not 0 <= dropout < 1:
             raise UserError(f"ResNetTranslator's dropout is {dropout}, and must be in [0, 1)")
         bias, widths = norm == "none", doubled_widths(features, max_features, _HALVINGS + 1)
-        first = nn.Conv2d(source_shape[0], widths[0], 7, padding=3, padding_mode="reflect", bias=bias)
+        first = nn.Conv2d(source_shape[0], widths[0], 7, padding=3, padding_mode=border, bias=bias)
         self.first = nn.Sequential(first, make_norm(norm, widths[0]), nn.ReLU())
         self.halvings, self.norms, self.doublings = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for fine, coarse in itertools.pairwise(widths):
-            self.halvings.append(nn.Conv2d(fine, coarse, 3, stride=2, padding=1, bias=bias))
+            self.halvings.append(nn.Conv2d(fine, coarse, kernel, stride=2, padding=1, bias=bias))
             self.norms.append(make_norm(norm, coarse))
-            up = nn.Sequential(doubling(upsampling, coarse, fine, 3, bias), make_norm(norm, fine), nn.ReLU())
+            up = nn.Sequential(doubling(upsampling, coarse, fine, kernel, bias), make_norm(norm, fine), nn.ReLU())
             self.doublings.insert(0, up)
-        self.blocks = nn.ModuleList([_Block(widths[-1], norm, dropout) for _ in range(blocks)])
-        self.last = nn.Conv2d(widths[0], image_shape[0], 7, padding=3, padding_mode="reflect")
+        self.blocks = nn.ModuleList([_Block(widths[-1], norm, dropout, border) for _ in range(blocks)])
+        self.last = nn.Conv2d(widths[0], image_shape[0], 7, padding=3, padding_mode=border)
         self._encoding_blocks = sorted({1, min(5, blocks)})
         self.encoded_channels = (source_shape[0], *widths[1:], *[widths[-1]] * len(self._encoding_blocks))
         initialise(self)
@@ -108,10 +117,10 @@ class ResNetTranslator(nn.Module):
 class _Block(nn.Module):
     """Creates a residual block: 3×3, norm, ReLU, dropout, 3×3, norm; nothing after the sum."""
 
-    def __init__(self, features: int, norm: Norm, dropout: float) -> None:
+    def __init__(self, features: int, norm: Norm, dropout: float, border: Border) -> None:
         super().__init__()
         first, second = (
-            nn.Conv2d(features, features, 3, padding=1, padding_mode="reflect", bias=norm == "none") for _ in range(2)
+            nn.Conv2d(features, features, 3, padding=1, padding_mode=border, bias=norm == "none") for _ in range(2)
         )
         layers = [first, make_norm(norm, features), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
         self.layers = nn.Sequential(*layers, second, make_norm(norm, features))

@@ -67,6 +67,35 @@ def test_label_maps_are_painted_and_images_are_their_own_sources(sprites: Callab
     assert torch.equal(seen[0, 0], batch["image"][0]) and torch.equal(seen[0, 1], 255 - batch["image"][0])
 
 
+def test_a_model_of_attributes_shows_each_changed(
+    sprites: Callable[..., Sprites], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Brighter(LightningModule):
+        """Adds to an image what its wanted attributes say."""
+
+        attribute_names, attribute_groups, changeable = ("hair=0", "hair=1", "hat"), ((0, 1), (2,)), (0, 1, 2)
+
+        def translate(self, batch: Any) -> torch.Tensor:
+            bits = batch["wanted"] @ torch.tensor([1.0, 2.0, 4.0])
+            return (bits - 4)[:, None, None, None] / 4 * torch.ones_like(batch["image"])
+
+    data = sprites(kind="attributes")
+    transfer = data.on_after_batch_transfer
+
+    def with_hats(batch: Any, dataloader_idx: int) -> Any:
+        batch = transfer(batch, dataloader_idx)
+        hair = batch["attributes"][:, :1]
+        return {**batch, "attributes": torch.cat([hair, 1 - hair, hair], dim=1)}
+
+    monkeypatch.setattr(data, "on_after_batch_transfer", with_hats)
+    (batch,) = data.batches("val", 10)
+    seen = tiles(translation_grid(Brighter(), data, 4, 3, torch.device("cpu")), 4)
+    for row, image, hair in zip(seen, batch["image"], batch["attributes"][:, 0], strict=False):
+        assert torch.equal(row[0], image)
+        bits = (row[1:, 0, 0, 0] / 127.5 * 4).round().int().tolist()
+        assert bits == ([1 + 4, 2 + 4, 1] if hair else [1, 2, 2 + 4])
+
+
 def test_more_than_there_are_and_unpaired_ones(sprites: Callable[..., Sprites]) -> None:
     data = sprites(kind="unpaired", where_a={"hair": 0}, where_b={"hair": 1})
     grids = [translation_grid(Negative(), data, 50, size, torch.device("cpu")) for size in (2, 64)]

@@ -53,8 +53,9 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
     import_all()
     networks = {}
     method = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == model["class_path"].rpartition(".")[2])
-    for role in ("generator", "discriminator"):
-        default = inspect.signature(method.__init__).parameters[role].default
+    settings = inspect.signature(method.__init__).parameters
+    for role in (role for role in ("generator", "discriminator", "mapping", "encoder") if role in settings):
+        default = settings[role].default
         given = model.get("init_args", {}).get(role, default.__name__)
         given = {"class_path": given} if isinstance(given, str) else given
         owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])

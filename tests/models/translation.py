@@ -1,6 +1,6 @@
 """Every method of translation, small enough to train in a moment; under torchrun, trains them all in two processes."""
 
-__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "batches", "fit", "tiny"]
+__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "asked", "batches", "fit", "tiny"]
 
 import os
 import sys
@@ -15,9 +15,13 @@ from torch import Tensor
 from torch.optim import SGD
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
-from lit_gen.models import CUT, CycleGAN, Pix2Pix
+from lit_gen.models import CUT, CycleGAN, Pix2Pix, StarGAN, StarGANv2
+from lit_gen.nn.attribute_discriminator import AttributeDiscriminator
+from lit_gen.nn.attribute_translator import AttributeTranslator
+from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, StyleEncoder
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.resnet_translator import ResNetTranslator
+from lit_gen.nn.style_translator import StyleTranslator
 from lit_gen.nn.unet import UNetGenerator
 from lit_gen.training.options import TrainingOptions
 from lit_gen.training.strategy import AdversarialDDPStrategy
@@ -29,6 +33,7 @@ _resnet = partial(ResNetTranslator, features=4, blocks=2)
 _patches = partial(PatchDiscriminator, features=4, receptive_field=16)
 _cycle = partial(CycleGAN, generator=_resnet, discriminator=_patches, pool_size=3)
 _cut = partial(CUT, generator=_resnet, discriminator=_patches, head_features=64, num_patches=16)
+_ATTRIBUTES: Any = {"attribute_names": ("hair=0", "hair=1", "hair=2", "hat"), "attribute_groups": ((0, 1, 2), (3,))}
 METHODS: dict[str, partial[TranslationModule]] = {
     "pix2pix": partial(Pix2Pix, generator=_unet, discriminator=_patches),
     "pix2pix of batch norm": partial(
@@ -42,9 +47,29 @@ METHODS: dict[str, partial[TranslationModule]] = {
     "cyclegan of unlike channels": partial(_cycle, identity_weight=0.0),
     "cut": _cut,
     "fastcut": partial(_cut, nce_weight=10.0, identity_weight=0.0, flip_equivariance=True),
+    "stargan": partial(
+        StarGAN,
+        generator=partial(AttributeTranslator, features=4, blocks=2),
+        discriminator=partial(AttributeDiscriminator, features=4),
+        n_critic=1,
+        **_ATTRIBUTES,
+    ),
+    "stargan v2": partial(
+        StarGANv2,
+        domain="hat",
+        generator=partial(StyleTranslator, features=4, max_features=8, coarsest=5),
+        mapping=partial(DomainMapping, width=8),
+        encoder=partial(StyleEncoder, features=4, max_features=8),
+        discriminator=partial(DomainDiscriminator, features=4, max_features=8),
+        latent_dim=4,
+        style_dim=6,
+        **_ATTRIBUTES,
+    ),
 }
+OF_ATTRIBUTES = ("stargan", "stargan v2")
 _UNLIKE = ("pix2pix", "cyclegan of unlike channels")
 SHAPES = {name: ((1 if name in _UNLIKE else 3, *SIZE), (3, *SIZE)) for name in METHODS}
+SHAPES["stargan"] = (1, *SIZE), (1, *SIZE)
 PLAYERS = {
     "generator": {"generator", "head"},
     "generators": {"generator", "inverse_generator"},
@@ -57,20 +82,35 @@ STILL = {
     "cyclegan": {"pool_size": 50},
     "cyclegan of unlike channels": {"pool_size": 0, "options": TrainingOptions(accumulate=2)},
     "cut": {"num_patches": 10_000},
+    "stargan": {"gradient_penalty": 0.0},
 }
 
 
 def tiny(name: str, **arguments: Any) -> TranslationModule:
     """Builds a method's model, always from the same weights."""
     torch.manual_seed(0)
-    return METHODS[name](source_shape=SHAPES[name][0], image_shape=SHAPES[name][1], **arguments)
+    source = {} if name in OF_ATTRIBUTES else {"source_shape": SHAPES[name][0]}
+    return METHODS[name](image_shape=SHAPES[name][1], **source, **arguments)
+
+
+def asked(name: str, num: int, size: tuple[int, int] = SIZE) -> dict[str, Tensor]:
+    """Returns random images of what a method translates."""
+    if name not in OF_ATTRIBUTES:
+        return {"source": torch.rand(num, SHAPES[name][0][0], *size) * 2 - 1}
+    return {"image": torch.rand(num, SHAPES[name][1][0], *size) * 2 - 1, "attributes": _attributes(num)}
+
+
+def _attributes(num: int) -> Tensor:
+    i = torch.arange(num)
+    return torch.cat([torch.nn.functional.one_hot(i % 3, 3), (i // 2 % 2)[:, None]], dim=1).float()
 
 
 def batches(name: str, rank: int = 0) -> TensorLoader:
     """Returns a loader of a process's own images."""
     generator = torch.Generator().manual_seed(rank)
     source, image = (torch.rand((8 * BATCH, *shape), generator=generator) * 2 - 1 for shape in SHAPES[name])
-    return TensorLoader({"source": source, "image": image}, BATCH)
+    beside = {"attributes": _attributes(len(image))} if name in OF_ATTRIBUTES else {"source": source}
+    return TensorLoader({"image": image, **beside}, BATCH)
 
 
 class Shares:
@@ -84,6 +124,8 @@ class Shares:
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for batch in self.whole:
+            if "attributes" in batch:  # else a process would draw a permutation of its own images
+                batch = {**batch, "wanted": batch["attributes"].flip(0)}
             yield {key: value[self.rows] for key, value in batch.items()}
 
 
