@@ -1,8 +1,9 @@
 """LightningModules, one method per file."""
 
-__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix"]
+__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix", "SPADE"]
 
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.gan import GAN
 from lit_gen.models.pix2pix import Pix2Pix
+from lit_gen.models.spade import SPADE

@@ -58,7 +58,11 @@ def test_each_phase_trains_its_player_and_only_that(name: str, accumulate: int, 
     watch.settle(model)
     assert watch.turns == list(model.players) * 3
     for player in model.players.values():
-        assert set(player.networks) <= set(run.PLAYERS["generators"]) | {"head", *run.PLAYERS["discriminators"]}
+        assert set(player.networks) <= set(run.PLAYERS["generators"]) | {
+            "head",
+            "encoder",
+            *run.PLAYERS["discriminators"],
+        }
 
 
 @every_method
@@ -113,7 +117,7 @@ def test_translation_at_any_size_leaves_no_trace(name: str, tmp_path: Path) -> N
     (source, *_), (image, *_) = run.SHAPES[name]
     before = {key: value.clone() for key, value in model.state_dict().items()}
     for size in ((9, 13), (32, 32), (5, 40)):
-        output = model.translate({"source": torch.rand(2, source, *size) * 2 - 1})
+        output = model.translate(run.inputs(name, 2, size))
         assert output.shape == (2, image, *size) and output.dtype == torch.float32
         assert torch.isfinite(output).all() and output.abs().max() <= 1 and not output.requires_grad
         if isinstance(model, SupportsTranslateBack):

@@ -1,10 +1,10 @@
 """Every method of translation, small enough to train in a moment; under torchrun, trains them all in two processes."""
 
-__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "batches", "fit", "tiny"]
+__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "batches", "fit", "inputs", "tiny"]
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,39 @@ from torch import Tensor
 from torch.optim import SGD
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
-from lit_gen.models import CUT, CycleGAN, Pix2Pix
+from lit_gen.functional.adversarial import NonSaturatingLoss
+from lit_gen.models import CUT, SPADE, CycleGAN, Pix2Pix
+from lit_gen.nn.multi_scale_discriminator import MultiScaleDiscriminator
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.resnet_translator import ResNetTranslator
+from lit_gen.nn.spade_generator import SpadeGenerator
+from lit_gen.nn.style_encoder import StyleEncoder
 from lit_gen.nn.unet import UNetGenerator
 from lit_gen.training.options import TrainingOptions
 from lit_gen.training.strategy import AdversarialDDPStrategy
 from lit_gen.training.translation import TranslationModule
 
-BATCH, SIZE = 4, (9, 13)
+BATCH, SIZE, LARGER, NUM_LABELS = 4, (9, 13), (13, 17), 3  # the larger size is for discriminators of half images
 _unet = partial(UNetGenerator, features=4, max_features=8)
 _resnet = partial(ResNetTranslator, features=4, blocks=2)
 _patches = partial(PatchDiscriminator, features=4, receptive_field=16)
 _cycle = partial(CycleGAN, generator=_resnet, discriminator=_patches, pool_size=3)
 _cut = partial(CUT, generator=_resnet, discriminator=_patches, head_features=64, num_patches=16)
-METHODS: dict[str, partial[TranslationModule]] = {
+_spade_generator = partial(SpadeGenerator, features=4, max_features=8, hidden_features=4)
+
+
+def _spade(source_shape: Any, image_shape: Any, **arguments: Any) -> SPADE:
+    defaults = {
+        "generator": _spade_generator,
+        "discriminator": partial(MultiScaleDiscriminator, features=4, max_features=8, receptive_field=16),
+        "latent_dim": 6,
+        # Within the hinge's margins the last bias's gradients from real and from generated images cancel.
+        "loss": NonSaturatingLoss(),
+    }
+    return SPADE(image_shape, NUM_LABELS, **(defaults | arguments))
+
+
+METHODS: dict[str, Callable[..., TranslationModule]] = {
     "pix2pix": partial(Pix2Pix, generator=_unet, discriminator=_patches),
     "pix2pix of batch norm": partial(
         Pix2Pix,
@@ -42,9 +60,18 @@ METHODS: dict[str, partial[TranslationModule]] = {
     "cyclegan of unlike channels": partial(_cycle, identity_weight=0.0),
     "cut": _cut,
     "fastcut": partial(_cut, nce_weight=10.0, identity_weight=0.0, flip_equivariance=True),
+    "spade": _spade,
+    "spade of styles and instances": partial(
+        _spade, encoder=partial(StyleEncoder, features=4, max_features=8), edges=True
+    ),
+    "spade without noise": partial(_spade, latent_dim=0, generator=partial(_spade_generator, norm="instance")),
 }
 _UNLIKE = ("pix2pix", "cyclegan of unlike channels")
-SHAPES = {name: ((1 if name in _UNLIKE else 3, *SIZE), (3, *SIZE)) for name in METHODS}
+SHAPES = {
+    name: ((1 if name in _UNLIKE else 3, *size), (1 if name == "spade without noise" else 3, *size))
+    for name in METHODS
+    for size in [LARGER if name.startswith("spade") else SIZE]
+}
 PLAYERS = {
     "generator": {"generator", "head"},
     "generators": {"generator", "inverse_generator"},
@@ -57,6 +84,7 @@ STILL = {
     "cyclegan": {"pool_size": 50},
     "cyclegan of unlike channels": {"pool_size": 0, "options": TrainingOptions(accumulate=2)},
     "cut": {"num_patches": 10_000},
+    "spade without noise": {},
 }
 
 
@@ -66,11 +94,21 @@ def tiny(name: str, **arguments: Any) -> TranslationModule:
     return METHODS[name](source_shape=SHAPES[name][0], image_shape=SHAPES[name][1], **arguments)
 
 
+def inputs(name: str, num: int, size: tuple[int, int], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    """Draws what a method translates."""
+    if name.startswith("spade"):
+        label_map = torch.randint(NUM_LABELS + 1, (num, *size), generator=generator)
+        instance = torch.randint(5, (num, *size), generator=generator, dtype=torch.int32)
+        return {"label_map": label_map.where(label_map < NUM_LABELS, 255), "instance": instance}
+    return {"source": torch.rand((num, SHAPES[name][0][0], *size), generator=generator) * 2 - 1}
+
+
 def batches(name: str, rank: int = 0) -> TensorLoader:
     """Returns a loader of a process's own images."""
     generator = torch.Generator().manual_seed(rank)
-    source, image = (torch.rand((8 * BATCH, *shape), generator=generator) * 2 - 1 for shape in SHAPES[name])
-    return TensorLoader({"source": source, "image": image}, BATCH)
+    given = inputs(name, 8 * BATCH, SHAPES[name][0][1:], generator)
+    image = torch.rand((8 * BATCH, *SHAPES[name][1]), generator=generator) * 2 - 1
+    return TensorLoader({**given, "image": image}, BATCH)
 
 
 class Shares:
