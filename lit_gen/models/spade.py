@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from lit_gen.contracts import (
@@ -105,8 +105,9 @@ class SPADE(TranslationModule):
                 "MultiScaleDiscriminator has"
             )
         self.encoder = None if encoder is None else encoder(image_shape=self.image_shape, latent_dim=latent_dim)
-        # Outside the module's own attributes, for it is no part of the model: checkpoints do not hold it.
-        self._perceptual = [] if perceptual is None else [perceptual().requires_grad_(False).eval()]
+        # Made when training needs it, and kept outside the module's own attributes: it is no part of the model, which
+        # checkpoints hold and which translates without it.
+        self.perceptual, self._perceptual = perceptual, list[nn.Module]()
         self.averaged_networks = ("generator",) if encoder is None else ("generator", "encoder")
         self._players = {
             "discriminator": Player(["discriminator"], discriminator_optimizer, discriminator_schedule),
@@ -120,6 +121,11 @@ class SPADE(TranslationModule):
     @property
     def phases(self) -> Sequence[Phase]:
         return [Phase("discriminator", self.discriminator_loss), Phase("generator", self.generator_loss)]
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and self.perceptual is not None:
+            self._perceptual_network()  # what is wrong with it is to be known before training
 
     def planes(self, batch: Batch) -> Tensor:
         """Returns the planes [B, S, H, W] of a batch's label maps: classes, unknown, and the instances' edges."""
@@ -160,12 +166,18 @@ class SPADE(TranslationModule):
         if divergence is not None:
             self.record({"kl": divergence.mean()})
             loss = loss + self.kl_weight * divergence.mean()
-        for network in self._perceptual:
-            network.to(self.device)
+        if self.perceptual is not None:
+            network = self._perceptual_network()
             distance = feature_matching(network(fake), network(y), network.weights)  # type: ignore[arg-type]
             self.record({"perceptual": distance})
             loss = loss + self.perceptual_weight * distance
         return loss
+
+    def _perceptual_network(self) -> nn.Module:
+        if not self._perceptual:
+            assert self.perceptual is not None
+            self._perceptual.append(self.perceptual().requires_grad_(False).eval())
+        return self._perceptual[0].to(self.device)
 
     def _latent(self, y: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Returns z [B, latent_dim], if there is any, and its divergence [B], if images' styles are what it is."""

@@ -5,11 +5,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from jsonargparse import ArgumentParser
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 from torch.optim import Adam
 
+from lit_gen.commands.classes import import_all
 from lit_gen.contracts import SupportsFeatureMaps, SupportsTranslate
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import RelativisticPairingLoss
@@ -150,6 +153,26 @@ def test_a_perceptual_network_is_used_and_not_kept(batch: dict[str, Tensor]) -> 
     assert model.state_dict().keys() == plain.state_dict().keys()
     assert len(list(model.parameters())) == len(list(plain.parameters()))
     assert not any(p.requires_grad for network in model._perceptual for p in network.parameters())
+
+
+def test_weights_of_the_perceptual_network_are_given_by_configurations_and_needed_for_training_only() -> None:
+    import_all()
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(pl.LightningModule, "it", fail_untyped=False, required=True)
+    init = {
+        "image_shape": [3, 32, 32],
+        "num_label_classes": 3,
+        "latent_dim": 0,
+        "generator": {"class_path": "SpadeGenerator", "init_args": {"features": 2, "max_features": 2}},
+        "discriminator": {"class_path": "MultiScaleDiscriminator", "init_args": {"receptive_field": 16, "features": 2}},
+        "perceptual": {"class_path": "VGG19Maps", "init_args": {"weights_path": "none.pth"}},
+    }
+    parsed = parser.parse_object({"it": {"class_path": "SPADE", "init_args": init}})
+    model = parser.instantiate(parsed).it
+    label_map = torch.zeros(1, 32, 32, dtype=torch.int64)
+    assert model.translate({"label_map": label_map}).shape == (1, 3, 32, 32)
+    with pytest.raises(UserError, match=r"none\.pth, which does not hold the weights of torchvision's vgg19"):
+        model.generator_loss({"label_map": label_map, "image": torch.zeros(1, 3, 32, 32)})
 
 
 small = partial(SpadeGenerator, features=4, max_features=8, hidden_features=4)
