@@ -87,7 +87,7 @@ class SpadeGenerator(nn.Module):
         """Maps conditions [B, S, H, W] and noise [B, latent_dim] to images in [−1, 1], shape [B, C, H, W]."""
         assert (z is not None) == bool(self.latent_dim)
         whole = padded(condition, 1, 2**self.halvings + 1)
-        maps = [whole[:, :, :: 2**i, :: 2**i] for i in reversed(range(self.halvings + 1))]
+        maps = [whole[:, :, :: 2**i, :: 2**i].contiguous() for i in reversed(range(self.halvings + 1))]
         if z is None:
             x = self.first(maps[0])
         else:
