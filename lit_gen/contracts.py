@@ -6,16 +6,20 @@ user's own LightningModule gets sample grids, scores and the command line by hav
 
 __all__ = [
     "Batch",
+    "ConditionedGeneratorFactory",
     "DiscriminatorFactory",
+    "GaussianEncoderFactory",
     "GeneratorFactory",
     "Generators",
     "ImageData",
+    "PerceptualFactory",
     "PointData",
     "Shape",
     "SupportsAttributes",
     "SupportsChannelData",
     "SupportsDiscriminator",
     "SupportsEncoding",
+    "SupportsFeatureMaps",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsPairs",
@@ -36,7 +40,8 @@ from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
 """Tensors by name, a row per image. ``image`` is what a model is to make, ``source``, ``label_map``, ``label`` or
-``attributes`` what it may make it from; ``wanted`` attributes and ``reference`` images say what it is to become."""
+``attributes`` what it may make it from; ``wanted`` attributes and ``reference`` or ``style`` images say what it is to
+become."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
 
@@ -60,6 +65,30 @@ class TranslatorFactory(Protocol):
     """Makes a generator of images from images, ``source [B, Cs, H, W] → images in [−1, 1], [B, C, H, W]``."""
 
     def __call__(self, *, source_shape: Shape, image_shape: Shape) -> nn.Module: ...
+
+
+class ConditionedGeneratorFactory(Protocol):
+    """Makes a generator, ``(condition [B, S, H, W], z [B, latent_dim] or None) → images in [−1, 1], [B, C, H, W]``.
+
+    There is noise z unless ``latent_dim`` is 0.
+    """
+
+    def __call__(self, *, source_shape: Shape, image_shape: Shape, latent_dim: int) -> nn.Module: ...
+
+
+class GaussianEncoderFactory(Protocol):
+    """Makes an encoder, ``images [B, C, H, W] → (mean, log-variance)``, both [B, latent_dim]."""
+
+    def __call__(self, *, image_shape: Shape, latent_dim: int) -> nn.Module: ...
+
+
+class PerceptualFactory(Protocol):
+    """Makes a frozen network, ``images in [−1, 1], [B, C, H, W] → list of maps``, by which images are compared.
+
+    Its attribute ``weights`` is what each map counts for.
+    """
+
+    def __call__(self) -> nn.Module: ...
 
 
 @runtime_checkable
@@ -183,6 +212,14 @@ class SupportsEncoding(Protocol):
 
     def encode(self, source: Tensor) -> list[Tensor]:
         """Maps sources [B, Cs, H, W] to maps [B, C_l, H_l, W_l]."""
+
+
+@runtime_checkable
+class SupportsFeatureMaps(Protocol):
+    """A discriminator that shows what it makes of images, layer by layer, at one scale or more."""
+
+    def scales(self, image: Tensor) -> list[list[Tensor]]:
+        """Maps images [B, C, H, W] to each scale's maps [B, C_l, H_l, W_l], its logits [B, 1, h, w] last."""
 
 
 @runtime_checkable

@@ -44,7 +44,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         factor_names=numpy.array(["body", "bottomwear", "topwear", "hair", "action", "direction"]),
     )
     emoji = root / "noto_emoji_people"
-    for folder in (emoji / "images", root / "facades" / "train", *(root / "horse2zebra" / f"train{d}" for d in "AB")):
+    horses = [root / "horse2zebra" / f"train{domain}" for domain in "AB"]
+    cities = [root / "cityscapes" / kind for kind in ("photos", "labels", "instances")]
+    for folder in (emoji / "images", root / "facades" / "train", *horses, *cities):
         folder.mkdir(parents=True)
     with (emoji / "attributes.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -62,6 +64,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(pixels(20, 40, 3)).save(root / "facades" / "train" / f"{i}.png")
         for domain in "AB":
             Image.fromarray(pixels(20, 20, 3)).save(root / "horse2zebra" / f"train{domain}" / f"{i}.png")
+        for kind, map_or_photo in (("photos", pixels(20, 20, 3)), ("labels", pixels(20, 20) % 34)):
+            Image.fromarray(map_or_photo).save(root / "cityscapes" / kind / f"{i}.png")
+        Image.fromarray(pixels(20, 20) // 64).save(root / "cityscapes" / "instances" / f"{i}.png")
     return root
 
 
@@ -86,11 +91,12 @@ def test_every_configuration_runs(path: Path, data: Path, tmp_path: Path, monkey
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows if row[monitor]] == ["2", "4"]
     model = lit_gen.load(run / "checkpoints" / "last.ckpt")
-    asked, parts = {"source": torch.zeros(1, *model.source_shape)}, 3
+    source, parts = torch.zeros(1, *model.source_shape), 3
+    batch = {"source": source, "label_map": source[:, 0].long(), "instance": source[:, 0].int()}
     if isinstance(model, SupportsAttributes):
-        asked = {"image": asked["source"], "wanted": torch.eye(len(model.attribute_names))[:1]}
+        batch = {"image": source, "wanted": torch.eye(len(model.attribute_names))[:1]}
         parts = 1 + len(model.changeable)
-    assert model.translate(asked).shape == (1, *model.image_shape)
+    assert model.translate(batch).shape == (1, *model.image_shape)
     size = model.image_shape[1] + 2
     with Image.open(run / "samples" / "step_00000004.png") as grid:
         assert grid.size == (parts * size + 2, 3 * size + 2), "source, outputs and target of three images"

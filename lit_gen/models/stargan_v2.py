@@ -24,7 +24,7 @@ from lit_gen.functional.gradient_penalties import R1
 from lit_gen.functional.noise import randn
 from lit_gen.functional.permutation import draw_of_domain
 from lit_gen.functional.regularizer import Critique
-from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, StyleEncoder
+from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, DomainStyleEncoder
 from lit_gen.nn.star_factories import (
     DomainDiscriminatorFactory,
     DomainMappingFactory,
@@ -85,7 +85,7 @@ class StarGANv2(AttributeTranslationModule):
         domain: str | None = None,
         generator: StyleTranslatorFactory = StyleTranslator,
         mapping: DomainMappingFactory = DomainMapping,
-        encoder: StyleEncoderFactory = StyleEncoder,
+        encoder: StyleEncoderFactory = DomainStyleEncoder,
         discriminator: DomainDiscriminatorFactory = DomainDiscriminator,
         loss: AdversarialLoss = NonSaturatingLoss(),  # noqa: B008 (a value without state)
         latent_dim: int = 16,

@@ -1,6 +1,6 @@
 """The networks of StarGAN v2 that have one head per domain: mapping, style encoder, discriminator."""
 
-__all__ = ["DomainDiscriminator", "DomainMapping", "StyleEncoder"]
+__all__ = ["DomainDiscriminator", "DomainMapping", "DomainStyleEncoder"]
 
 import itertools
 
@@ -67,7 +67,7 @@ class DomainMapping(nn.Module):
         return _chosen(torch.stack(styles, dim=1), domain)
 
 
-class StyleEncoder(nn.Module):
+class DomainStyleEncoder(nn.Module):
     r"""Creates an encoder from images to styles: blocks that halve the map, then a linear layer per domain.
 
     References:

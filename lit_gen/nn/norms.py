@@ -3,7 +3,6 @@
 __all__ = ["Norm", "initialise", "make_norm"]
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal, TypeAlias
 
 from torch import nn
@@ -11,15 +10,15 @@ from torch import nn
 from lit_gen.errors import UserError
 
 Norm: TypeAlias = Literal["instance", "batch", "none"]
-_NORMS: dict[str, Callable[[int], nn.Module]] = {
+_NORMS: dict[str, Callable[..., nn.Module]] = {
     # Each image by its own statistics, in training and after: running ones would be of other images.
-    "instance": partial(nn.InstanceNorm2d, affine=False, track_running_stats=False),
+    "instance": lambda features, affine: nn.InstanceNorm2d(features, affine=False, track_running_stats=False),
     "batch": nn.BatchNorm2d,
-    "none": nn.Identity,
+    "none": lambda features, affine: nn.Identity(),
 }
 
 
-def make_norm(norm: Norm, features: int) -> nn.Module:
+def make_norm(norm: Norm, features: int, affine: bool = True) -> nn.Module:
     r"""Makes a normalisation of maps [B, C, H, W].
 
     References:
@@ -29,13 +28,14 @@ def make_norm(norm: Norm, features: int) -> nn.Module:
     Arguments:
         norm: ``instance`` (without gain, bias or running statistics), ``batch`` or ``none``.
         features: The channels C.
+        affine: Whether batch norm has a gain and bias.
 
     Raises:
         UserError: If there is no such norm.
     """
     if norm not in _NORMS:
         raise UserError(f"norm is '{norm}'; it can be {', '.join(_NORMS)}")
-    return _NORMS[norm](features)
+    return _NORMS[norm](features, affine=affine)
 
 
 def initialise(network: nn.Module) -> None:
@@ -43,7 +43,7 @@ def initialise(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(layer.weight, 0.0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1.0, 0.02)
         else:
             continue

@@ -79,3 +79,12 @@ class PatchDiscriminator(nn.Module):
         """Maps images [B, C, H, W] to logits [B, h, w], one per patch, positive where patches look real."""
         assert label is None and x.shape[1] == self.channels
         return self.layers(x)[:, 0]
+
+    def feature_maps(self, x: Tensor) -> list[Tensor]:
+        """Maps images [B, C, H, W] to each layer's map [B, C_l, H_l, W_l], the logits [B, 1, h, w] last."""
+        maps = []
+        for layer in self.layers:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                maps.append(x)
+        return [*maps, x]

@@ -22,7 +22,16 @@ from lit_gen.training.strategy import AdversarialDDPStrategy
 
 NUM_CLASSES, BATCH = 3, 4
 # Settings that make a network small, whatever it is; each takes those that it has.
-SMALL = {"features": 4, "max_features": 8, "width": 8, "depth": 2, "latent_width": 8, "blocks": 1, "mapping_layers": 2}
+SMALL = {
+    "features": 4,
+    "hidden_features": 4,
+    "max_features": 8,
+    "width": 8,
+    "depth": 2,
+    "latent_width": 8,
+    "blocks": 1,
+    "mapping_layers": 2,
+}
 IMAGE, POINT = (1, 9, 13), (2, 1, 1)
 
 
@@ -53,10 +62,12 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
     import_all()
     networks = {}
     method = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == model["class_path"].rpartition(".")[2])
-    settings = inspect.signature(method.__init__).parameters
-    for role in (role for role in ("generator", "discriminator", "mapping", "encoder") if role in settings):
-        default = settings[role].default
-        given = model.get("init_args", {}).get(role, default.__name__)
+    for role in ("generator", "discriminator", "mapping", "encoder"):
+        parameter = inspect.signature(method.__init__).parameters.get(role)
+        default = None if parameter is None else parameter.default
+        given = model.get("init_args", {}).get(role, getattr(default, "__name__", None))
+        if given is None:
+            continue
         given = {"class_path": given} if isinstance(given, str) else given
         owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])
         accepted = inspect.signature(owner.__init__).parameters

@@ -118,7 +118,7 @@ def test_translation_at_any_size_leaves_no_trace(name: str, tmp_path: Path) -> N
     (source, *_), (image, *_) = run.SHAPES[name]
     before = {key: value.clone() for key, value in model.state_dict().items()}
     for size in ((9, 13), (32, 32), (5, 40)):
-        output = model.translate(run.asked(name, 2, size))
+        output = model.translate(run.inputs(name, 2, size))
         assert output.shape == (2, image, *size) and output.dtype == torch.float32
         assert torch.isfinite(output).all() and output.abs().max() <= 1 and not output.requires_grad
         if isinstance(model, SupportsTranslateBack):

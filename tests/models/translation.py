@@ -1,10 +1,10 @@
 """Every method of translation, small enough to train in a moment; under torchrun, trains them all in two processes."""
 
-__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "asked", "batches", "fit", "tiny"]
+__all__ = ["BATCH", "METHODS", "PLAYERS", "SHAPES", "STILL", "batches", "fit", "inputs", "tiny"]
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,44 @@ from torch import Tensor
 from torch.optim import SGD
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
-from lit_gen.models import CUT, CycleGAN, Pix2Pix, StarGAN, StarGANv2
+from lit_gen.functional.adversarial import NonSaturatingLoss
+from lit_gen.models import CUT, SPADE, CycleGAN, Pix2Pix, StarGAN, StarGANv2
 from lit_gen.nn.attribute_discriminator import AttributeDiscriminator
 from lit_gen.nn.attribute_translator import AttributeTranslator
-from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, StyleEncoder
+from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, DomainStyleEncoder
+from lit_gen.nn.multi_scale_discriminator import MultiScaleDiscriminator
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.resnet_translator import ResNetTranslator
+from lit_gen.nn.spade_generator import SpadeGenerator
+from lit_gen.nn.style_encoder import StyleEncoder
 from lit_gen.nn.style_translator import StyleTranslator
 from lit_gen.nn.unet import UNetGenerator
 from lit_gen.training.options import TrainingOptions
 from lit_gen.training.strategy import AdversarialDDPStrategy
 from lit_gen.training.translation import TranslationModule
 
-BATCH, SIZE = 4, (9, 13)
+BATCH, SIZE, LARGER, NUM_LABELS = 4, (9, 13), (13, 17), 3  # the larger size is for discriminators of half images
 _unet = partial(UNetGenerator, features=4, max_features=8)
 _resnet = partial(ResNetTranslator, features=4, blocks=2)
 _patches = partial(PatchDiscriminator, features=4, receptive_field=16)
 _cycle = partial(CycleGAN, generator=_resnet, discriminator=_patches, pool_size=3)
 _cut = partial(CUT, generator=_resnet, discriminator=_patches, head_features=64, num_patches=16)
 _ATTRIBUTES: Any = {"attribute_names": ("hair=0", "hair=1", "hair=2", "hat"), "attribute_groups": ((0, 1, 2), (3,))}
-METHODS: dict[str, partial[TranslationModule]] = {
+_spade_generator = partial(SpadeGenerator, features=4, max_features=8, hidden_features=4)
+
+
+def _spade(source_shape: Any, image_shape: Any, **arguments: Any) -> SPADE:
+    defaults = {
+        "generator": _spade_generator,
+        "discriminator": partial(MultiScaleDiscriminator, features=4, max_features=8, receptive_field=16),
+        "latent_dim": 6,
+        # Within the hinge's margins the last bias's gradients from real and from generated images cancel.
+        "loss": NonSaturatingLoss(),
+    }
+    return SPADE(image_shape, NUM_LABELS, **(defaults | arguments))
+
+
+METHODS: dict[str, Callable[..., TranslationModule]] = {
     "pix2pix": partial(Pix2Pix, generator=_unet, discriminator=_patches),
     "pix2pix of batch norm": partial(
         Pix2Pix,
@@ -59,16 +77,25 @@ METHODS: dict[str, partial[TranslationModule]] = {
         domain="hat",
         generator=partial(StyleTranslator, features=4, max_features=8, coarsest=5),
         mapping=partial(DomainMapping, width=8),
-        encoder=partial(StyleEncoder, features=4, max_features=8),
+        encoder=partial(DomainStyleEncoder, features=4, max_features=8),
         discriminator=partial(DomainDiscriminator, features=4, max_features=8),
         latent_dim=4,
         style_dim=6,
         **_ATTRIBUTES,
     ),
+    "spade": _spade,
+    "spade of styles and instances": partial(
+        _spade, encoder=partial(StyleEncoder, features=4, max_features=8), edges=True
+    ),
+    "spade without noise": partial(_spade, latent_dim=0, generator=partial(_spade_generator, norm="instance")),
 }
 OF_ATTRIBUTES = ("stargan", "stargan v2")
 _UNLIKE = ("pix2pix", "cyclegan of unlike channels")
-SHAPES = {name: ((1 if name in _UNLIKE else 3, *SIZE), (3, *SIZE)) for name in METHODS}
+SHAPES = {
+    name: ((1 if name in _UNLIKE else 3, *size), (1 if name == "spade without noise" else 3, *size))
+    for name in METHODS
+    for size in [LARGER if name.startswith("spade") else SIZE]
+}
 SHAPES["stargan"] = (1, *SIZE), (1, *SIZE)
 PLAYERS = {
     "generator": {"generator", "head"},
@@ -83,6 +110,7 @@ STILL = {
     "cyclegan of unlike channels": {"pool_size": 0, "options": TrainingOptions(accumulate=2)},
     "cut": {"num_patches": 10_000},
     "stargan": {"gradient_penalty": 0.0},
+    "spade without noise": {},
 }
 
 
@@ -93,24 +121,29 @@ def tiny(name: str, **arguments: Any) -> TranslationModule:
     return METHODS[name](image_shape=SHAPES[name][1], **source, **arguments)
 
 
-def asked(name: str, num: int, size: tuple[int, int] = SIZE) -> dict[str, Tensor]:
-    """Returns random images of what a method translates."""
-    if name not in OF_ATTRIBUTES:
-        return {"source": torch.rand(num, SHAPES[name][0][0], *size) * 2 - 1}
-    return {"image": torch.rand(num, SHAPES[name][1][0], *size) * 2 - 1, "attributes": _attributes(num)}
-
-
 def _attributes(num: int) -> Tensor:
     i = torch.arange(num)
     return torch.cat([torch.nn.functional.one_hot(i % 3, 3), (i // 2 % 2)[:, None]], dim=1).float()
 
 
+def inputs(name: str, num: int, size: tuple[int, int], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    """Draws what a method translates."""
+    if name.startswith("spade"):
+        label_map = torch.randint(NUM_LABELS + 1, (num, *size), generator=generator)
+        instance = torch.randint(5, (num, *size), generator=generator, dtype=torch.int32)
+        return {"label_map": label_map.where(label_map < NUM_LABELS, 255), "instance": instance}
+    if name in OF_ATTRIBUTES:
+        image = torch.rand((num, SHAPES[name][1][0], *size), generator=generator) * 2 - 1
+        return {"image": image, "attributes": _attributes(num)}
+    return {"source": torch.rand((num, SHAPES[name][0][0], *size), generator=generator) * 2 - 1}
+
+
 def batches(name: str, rank: int = 0) -> TensorLoader:
     """Returns a loader of a process's own images."""
     generator = torch.Generator().manual_seed(rank)
-    source, image = (torch.rand((8 * BATCH, *shape), generator=generator) * 2 - 1 for shape in SHAPES[name])
-    beside = {"attributes": _attributes(len(image))} if name in OF_ATTRIBUTES else {"source": source}
-    return TensorLoader({"image": image, **beside}, BATCH)
+    given = inputs(name, 8 * BATCH, SHAPES[name][0][1:], generator)
+    image = torch.rand((8 * BATCH, *SHAPES[name][1]), generator=generator) * 2 - 1
+    return TensorLoader({**given, "image": image}, BATCH)
 
 
 class Shares:

@@ -10,7 +10,7 @@ from lit_gen.errors import UserError
 from lit_gen.nn.adaptive_norm import AdaptiveInstanceNorm2d
 from lit_gen.nn.attribute_discriminator import AttributeDiscriminator
 from lit_gen.nn.attribute_translator import AttributeTranslator
-from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, StyleEncoder
+from lit_gen.nn.domain_heads import DomainDiscriminator, DomainMapping, DomainStyleEncoder
 from lit_gen.nn.leaky_residual import LeakyBlock, initialise_rectified
 from lit_gen.nn.style_translator import StyleTranslator
 
@@ -31,7 +31,7 @@ def test_the_networks_are_the_papers_at_the_papers_sizes() -> None:
         assert parameters(network) == hidden + 2048 * 9 + 2048 * 5 * 4
         assert network(torch.zeros(2, 3, 128, 128))[0].shape == (2, 2, 2)
         assert parameters(DomainMapping(2, 16, 64)) == 2_438_272
-        assert parameters(StyleEncoder((3, 256, 256), 2, 64)) == 20_916_928
+        assert parameters(DomainStyleEncoder((3, 256, 256), 2, 64)) == 20_916_928
         assert parameters(DomainDiscriminator((3, 256, 256), 2)) == 20_852_290
         assert len(StyleTranslator((3, 256, 256), 64).encoder) == len(StyleTranslator((3, 256, 256), 64).decoder) == 6
 
@@ -105,7 +105,7 @@ def test_each_image_gets_its_domain_s_head(make: str) -> None:
     torch.manual_seed(0)
     network, x = {
         "mapping": (DomainMapping(3, 4, 5, width=8), torch.randn(6, 4)),
-        "encoder": (StyleEncoder((3, 9, 13), 3, 5, features=4), torch.rand(6, 3, 9, 13)),
+        "encoder": (DomainStyleEncoder((3, 9, 13), 3, 5, features=4), torch.rand(6, 3, 9, 13)),
         "discriminator": (DomainDiscriminator((3, 9, 13), 3, features=4), torch.rand(6, 3, 9, 13)),
     }[make]
     domain = torch.tensor([0, 1, 2, 2, 1, 0])
