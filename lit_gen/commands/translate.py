@@ -18,6 +18,7 @@ from lit_gen.commands.translation_inputs import TranslationInputs, input_decoder
 from lit_gen.commands.translation_targets import Targets
 from lit_gen.contracts import Batch, SupportsStyleEncoder, SupportsTranslate, SupportsTranslateBack
 from lit_gen.datamodules.decode import colour, decode
+from lit_gen.datamodules.folder_scan import SUFFIXES
 from lit_gen.errors import UserError, first_line
 from lit_gen.functional.png import save_png
 from lit_gen.functional.quantize import from_uint8, to_uint8
@@ -39,6 +40,8 @@ def run(arguments: Sequence[str]) -> int:
     source, output = Path(options.input).expanduser(), Path(options.output).expanduser()
     if output.resolve().is_relative_to(source.resolve()):
         raise UserError(f"--output is {output}, which lies in --input: it would be translated itself the next time")
+    if output.is_file() or output.suffix.lower() in SUFFIXES:
+        raise UserError(f"--output is {output}: images keep their names, in a folder; name one")
     check_output(output, folder=True, overwrite=options.overwrite)
     tiling = _tiling(options.tile, options.overlap)
     device = choose_device(options.device)
@@ -114,7 +117,8 @@ def _translated(
     try:
         if tile is None or max(height, width) <= tile:
             return to_uint8(translate(slice(0, height), slice(0, width)))
-        return to_uint8(tiled(translate, height, width, tile, overlap))
+        whole = tiled(translate, height, width, tile, overlap)
+        return torch.cat([to_uint8(rows) for rows in whole.split(tile, dim=2)], dim=2)  # without large copies
     except UserError:
         raise
     except ValueError as error:  # NaN, or tiles that change their size

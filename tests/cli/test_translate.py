@@ -244,6 +244,7 @@ MISTAKES = [
     (("--input", "empty", "--output", "out"), "there are no images in empty"),
     (("--input", "in", "--output", "in/out"), "which lies in --input"),
     (("--input", "in", "--output", "empty/.."), "is not empty"),
+    (("--input", "in", "--output", "out.png"), "--output is out.png: images keep their names, in a folder; name one"),
     (("--input", "bad", "--output", "out"), "bad/cut.png: cannot be read as an image"),
     (("--input", "twice", "--output", "out"), "would both be written as b.png"),
     (("--input", "in", "--output", "out", "--tile", 1), "--tile is 1, and must be at least 2"),
