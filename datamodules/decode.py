@@ -1,6 +1,6 @@
 """From an image file, whatever its mode, to uint8 pixels of one shape."""
 
-__all__ = ["DECODER", "Resize", "colour", "decode", "decode_halves", "decode_image", "fit", "opened"]
+__all__ = ["DECODER", "Resize", "colour", "decode", "decode_halves", "decode_image", "decode_whole", "fit", "opened"]
 
 import contextlib
 from collections.abc import Iterator
@@ -49,6 +49,17 @@ def decode_image(
 ) -> dict[str, Tensor]:
     """Reads an image file as the item that it is; see `decode`."""
     return {"image": decode(path, size, resize, channels, background)}
+
+
+def decode_whole(path: Path, channels: Literal[1, 3], background: tuple[int, int, int]) -> Tensor:
+    """Reads an image file as `decode` does, but at its own size: uint8 [channels, height, width].
+
+    Raises:
+        UserError: If the file cannot be read; the message names it.
+    """
+    with opened(path) as upright:
+        image = _opaque(upright, background)
+        return _pixels(image, (image.height, image.width), "stretch", channels, background)
 
 
 def decode_halves(

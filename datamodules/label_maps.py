@@ -17,12 +17,14 @@ UNKNOWN = 255
 """The label of pixels whose class is not known."""
 
 
-def decode_labels(path: Path, size: tuple[int, int], resize: Resize, num_classes: int, ignore: int | None) -> Tensor:
+def decode_labels(
+    path: Path, size: tuple[int, int] | None, resize: Resize, num_classes: int, ignore: int | None
+) -> Tensor:
     """Reads a label map: a palette or grey image, 8 or 16 bit, whose values are class indices.
 
     Arguments:
         path: The file.
-        size: The height and width wanted.
+        size: The height and width wanted, None for its own.
         resize: As for the photo that it is of, but by the nearest pixel; what is added at the sides is unknown.
         num_classes: The number of classes K.
         ignore: An index that means unknown, beside 255.
@@ -42,7 +44,7 @@ def decode_labels(path: Path, size: tuple[int, int], resize: Resize, num_classes
     return torch.from_numpy(_fitted(values.astype(np.uint8), size, resize, UNKNOWN))
 
 
-def decode_indices(path: Path, size: tuple[int, int], resize: Resize) -> Tensor:
+def decode_indices(path: Path, size: tuple[int, int] | None, resize: Resize) -> Tensor:
     """Reads a map of instances, int32 [height, width], likewise; what is added at the sides is 0."""
     return torch.from_numpy(_fitted(_read(path), size, resize, 0))
 
@@ -68,8 +70,10 @@ def _read(path: Path) -> NDArray[np.int32]:
 
 
 def _fitted(
-    values: NDArray[np.uint8 | np.int32], size: tuple[int, int], resize: Resize, beside: int
+    values: NDArray[np.uint8 | np.int32], size: tuple[int, int] | None, resize: Resize, beside: int
 ) -> NDArray[np.uint8 | np.int32]:
+    if size is None:
+        return values
     image = Image.fromarray(values)
     canvas = Image.new(image.mode, (size[1], size[0]), beside)
     return np.array(fit(image, canvas, resize, Image.Resampling.NEAREST))

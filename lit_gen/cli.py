@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from lit_gen.commands import compare, diagnose, evaluate, lightning, sample
+from lit_gen.commands import compare, diagnose, evaluate, lightning, sample, translate
 from lit_gen.commands.quiet import quieten
 
 
@@ -25,6 +25,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
         sys.path.append(os.getcwd())  # where a user's own classes lie; last, so that it hides nothing
     if command == "sample":
         return sample.run(arguments)
+    if command == "translate":
+        return translate.run(arguments)
     if command == "evaluate":
         return evaluate.run(arguments)
     if command == "compare":

@@ -24,7 +24,9 @@ __all__ = [
     "SupportsLogProb",
     "SupportsPairs",
     "SupportsReconstruct",
+    "SupportsRecognition",
     "SupportsSample",
+    "SupportsStyleEncoder",
     "SupportsStyles",
     "SupportsTranslate",
     "SupportsTranslateBack",
@@ -201,6 +203,28 @@ class SupportsTranslateBack(Protocol):
 
     def translate_back(self, batch: Batch) -> Tensor:
         """Returns sources in [−1, 1], shape [B, Cs, H, W]."""
+
+
+@runtime_checkable
+class SupportsRecognition(Protocol):
+    """A model that gives images the attributes ``wanted``, and knows those that they have: some can be kept."""
+
+    image_shape: Shape
+
+    def recognise(self, image: Tensor) -> Tensor:
+        """Returns the attributes, in {0, 1}, of images in [−1, 1], shape [B, C, H, W] → [B, A]."""
+
+
+@runtime_checkable
+class SupportsStyleEncoder(Protocol):
+    """A model whose translation may be like another image, a batch's ``style``.
+
+    That is an image in [−1, 1], shape [B, C, H, W], of the size that the model was trained at; without it the style is
+    drawn.
+    """
+
+    encoder: Any
+    """The network that sees it, or None where the model was made without."""
 
 
 @runtime_checkable

@@ -1,1 +1,1 @@
-"""The commands beside LightningCLI's: sample, evaluate, compare, diagnose."""
+"""The commands beside LightningCLI's: sample, translate, evaluate, compare, diagnose."""

@@ -48,25 +48,32 @@ def check_output(path: Path, folder: bool, overwrite: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder for numbered images; they take the place of those in `path` if the block ends well.
+def replacing_folder(path: Path, clear: bool = True) -> Iterator[Path]:
+    """Yields a temporary folder, whose files take their places in `path` if the block ends well.
 
-    Nothing in `path` but numbered images is ever touched.
+    Arguments:
+        path: The folder.
+        clear: Whether all numbered images that were in it go. Nothing else in it is ever touched, but for files of the
+            same names as the new ones.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield temporary
-        fill(path, temporary)
+        fill(path, temporary, clear)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def fill(path: Path, temporary: Path) -> None:
-    """Moves the images of a temporary folder beside `path` into it, in place of those that are there."""
+def fill(path: Path, temporary: Path, clear: bool = True) -> None:
+    """Moves what is in a temporary folder beside `path`, subfolders too, into `path`; see `replacing_folder`."""
     path.mkdir(exist_ok=True)
-    for old in path.iterdir():
+    for old in path.iterdir() if clear else ():
         if _NUMBERED.fullmatch(old.name):
             old.unlink()
-    for new in sorted(temporary.iterdir()):
-        os.replace(new, path / new.name)
+    for new in sorted(temporary.rglob("*")):
+        place = path / new.relative_to(temporary)
+        if new.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            os.replace(new, place)

@@ -118,6 +118,37 @@ COMMANDS = {
             "lit-gen sample --ckpt_path runs/dcgan_digits/version_0 --num_samples 1000 --output samples.npz --seed 1",
         ),
     ),
+    "translate": Command(
+        "turn the images of a folder into others, by a trained translation model",
+        (
+            _CHECKPOINT,
+            Option(
+                "--input",
+                "FOLDER",
+                "the images, of any size and format; index or palette PNG where they are label maps",
+            ),
+            Option("--output", "FOLDER", "where PNG files of the same names and sizes are written to, all or none"),
+            Option("--back", "", "the other way, from the target domain (models that go both ways, as CycleGAN does)"),
+            Option("--target", "NAME=VALUE …", "attributes that images are to have (models that change attributes)"),
+            Option("--style", "IMAGE", "an image whose style they are to have (models that take one)"),
+            Option("--instances", "FOLDER", "instance maps, which have the names of the label maps"),
+            Option("--tile", "N", "images with a side above N pixels are translated in tiles, for memory's sake"),
+            Option(
+                "--overlap", "N", "the least pixels that tiles share; seams are blended (default: a quarter of a tile)"
+            ),
+            Option("--seed", "SEED", "the noise of an image depends on the seed and on its name (default: 0)"),
+            _WEIGHTS,
+            _DEVICE,
+            Option("--overwrite", "", "write into a folder that is not empty, over images of the same names"),
+            _RUNS,
+            _TRUST,
+        ),
+        (
+            "lit-gen translate --ckpt_path last --input horses --output zebras",
+            "lit-gen translate --ckpt_path last --input zebras --output horses --back",
+            "lit-gen translate --ckpt_path best --input faces --output blond --target hair=blond smiling=yes",
+        ),
+    ),
     "evaluate": Command(
         "score a checkpoint's samples, or given images, or what a model makes of each real image",
         (

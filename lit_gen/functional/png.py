@@ -1,6 +1,6 @@
 """Images as PNG files."""
 
-__all__ = ["write_png"]
+__all__ = ["save_png", "write_png"]
 
 from pathlib import Path
 
@@ -17,9 +17,14 @@ def write_png(image: Tensor, path: str | Path) -> None:
         image: uint8, shape [1, H, W] (grey) or [3, H, W] (RGB).
         path: The file.
     """
+    with replacing(path) as temporary:
+        save_png(image, temporary)
+
+
+def save_png(image: Tensor, path: Path) -> None:
+    """Writes an image as `write_png` does, but straight to the file, where a half one does no harm."""
     from PIL import Image
 
     assert image.dtype == torch.uint8 and image.ndim == 3 and image.shape[0] in (1, 3)
     pixels = image.cpu().permute(1, 2, 0).squeeze(-1).contiguous().numpy()
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+    Image.fromarray(pixels).save(path, format="PNG")

@@ -75,27 +75,40 @@ def lit_gen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     return call
 
 
-def _trained(tmp_path_factory: pytest.TempPathFactory, *arguments: object) -> Path:
-    folder, before = tmp_path_factory.mktemp("trained"), Path.cwd()
+Fit = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def fit(tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """``lit-gen fit`` in a folder, which returns the run's."""
+
+    def run(folder: Path, *arguments: object) -> Path:
+        before = Path.cwd()
+        os.chdir(folder)
+        try:
+            with _environment(tmp_path_factory):
+                said = call("fit", *arguments)
+        finally:
+            os.chdir(before)
+        assert said.status == 0, said.err
+        return next((folder / "runs").glob("*/version_0"))
+
+    return run
+
+
+def _trained(fit: Fit, folder: Path, *arguments: object) -> Path:
     (folder / "tiny.yaml").write_text(TINY)
-    os.chdir(folder)
-    try:
-        with _environment(tmp_path_factory):
-            said = call("fit", "--config", "tiny.yaml", *arguments)
-    finally:
-        os.chdir(before)
-    assert said.status == 0, said.err
-    return folder / "runs" / "tiny" / "version_0"
+    return fit(folder, "--config", "tiny.yaml", *arguments)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of 12 steps."""
-    return _trained(tmp_path_factory)
+    return _trained(fit, tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="session")
-def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def conditional(fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same for a conditional model, after 2 steps and without scores."""
     labels = ("--model.conditional", "true", "--trainer.max_steps", 2, "--evaluation.metrics", "[]")
-    return _trained(tmp_path_factory, *labels)
+    return _trained(fit, tmp_path_factory.mktemp("trained"), *labels)

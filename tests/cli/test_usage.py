@@ -72,14 +72,14 @@ def test_every_option_of_the_short_help_is_accepted(lit_gen, command, trained):
         from lit_gen.commands.checkpointed import parse
 
         assert parse(compare._parser(), ["one", "two", *arguments]).run == ["one", "two"]
-    elif command in ("sample", "evaluate"):
-        from lit_gen.commands import evaluate, sample
+    elif command in ("sample", "translate", "evaluate"):
+        from lit_gen.commands import evaluate, sample, translate
         from lit_gen.commands.checkpointed import parse
         from lit_gen.commands.classes import import_all
 
         import_all()
-        parser = evaluate._parser()[0] if command == "evaluate" else sample._parser()
-        parse(parser, [*arguments, "--ckpt_path", "last"])
+        parsers = {"evaluate": lambda: evaluate._parser()[0], "sample": sample._parser, "translate": translate._parser}
+        parse(parsers[command](), [*arguments, "--ckpt_path", "last"])
     else:
         said = lit_gen(command, *arguments, "--ckpt_path", trained, "--print_config")
         assert said.status == 0, said.err
