@@ -42,8 +42,7 @@ from torch import Tensor, nn
 
 Batch: TypeAlias = Mapping[str, Tensor]
 """Tensors by name, a row per image. ``image`` is what a model is to make, ``source``, ``label_map``, ``label`` or
-``attributes`` what it may make it from; ``wanted`` attributes and ``reference`` or ``style`` images say what it is to
-become."""
+``attributes`` what it may make it from; ``wanted`` attributes and ``style`` images say what it is to become."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
 

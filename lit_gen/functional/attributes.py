@@ -7,7 +7,13 @@ there. With logits l and attributes a of one image,
               + \sum_{\{i, j, \ldots\}} \left(\log \sum_j e^{l_j} - \sum_j a_j l_j\right)
 """
 
-__all__ = ["attribute_error", "attribute_loss", "attribute_values", "change_attribute"]
+__all__ = [
+    "attribute_error",
+    "attribute_loss",
+    "attribute_values",
+    "change_attribute",
+    "recognised_attributes",
+]
 
 from collections.abc import Sequence
 
@@ -48,6 +54,16 @@ def attribute_values(scores: Tensor, group: Sequence[int], threshold: float = 0.
     """
     chosen = scores[:, list(group)]
     return (chosen[:, 0] > threshold).long() if len(group) == 1 else chosen.argmax(1)
+
+
+def recognised_attributes(logits: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """Returns the attributes that logits speak for, float32 in {0, 1}, [B, A] → [B, A]; see `attribute_values`."""
+    found = torch.zeros_like(logits, dtype=torch.float32)
+    for group in groups:
+        value = attribute_values(logits, group)
+        columns = value[:, None] if len(group) == 1 else torch.nn.functional.one_hot(value, len(group))
+        found[:, list(group)] = columns.float()
+    return found
 
 
 def attribute_error(logits: Tensor, attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:

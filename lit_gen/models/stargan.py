@@ -19,7 +19,7 @@ from torch.nn.functional import l1_loss
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, WassersteinLoss
-from lit_gen.functional.attributes import attribute_error, attribute_loss
+from lit_gen.functional.attributes import attribute_error, attribute_loss, recognised_attributes
 from lit_gen.functional.gradient_penalties import GradientPenalty
 from lit_gen.functional.regularizer import Critique
 from lit_gen.nn.attribute_discriminator import AttributeDiscriminator
@@ -150,6 +150,12 @@ class StarGAN(AttributeTranslationModule):
     def _verdict(self, image: Tensor, label: Tensor | None) -> Tensor:
         logits: Tensor = self.discriminator(image)[0]
         return logits
+
+    @torch.no_grad()
+    def recognise(self, image: Tensor) -> Tensor:
+        """Returns the attributes that the discriminator sees in images [B, C, H, W] in [−1, 1]: {0, 1}, [B, A]."""
+        with evaluating(self.discriminator):
+            return recognised_attributes(self._judge(image.to(self.device))[1], self.attribute_groups)
 
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
         """Returns the L1 distance after the cycle, and the share of wanted values that the discriminator misses."""

@@ -214,15 +214,15 @@ class StarGANv2(AttributeTranslationModule):
 
         Arguments:
             batch: The ``image``s and the ``wanted`` attributes [B, A], by default a permutation of their
-                ``attributes``. Styles are those of ``reference`` images [B, C, H, W] of these domains, of the size that
+                ``attributes``. Styles are those of ``style`` images [B, C, H, W] of these domains, of the size that
                 the model has been trained at, if the batch has such, else drawn.
             generator: The source of latents and permutation.
         """
         (x,) = self.require(batch, "image")
         wanted = self.domain(self.wanted(batch, generator))
         with evaluating(self.generator, self.mapping, self.encoder):
-            if "reference" in batch:
-                s = self.encoder(self._checked(batch["reference"]).to(self.device), wanted)
+            if "style" in batch:
+                s = self.encoder(self._checked(batch["style"]).to(self.device), wanted)
             else:
                 s = self.mapping(randn((len(x), self.latent_dim), generator, self.device), wanted)
             return self.generator(x.to(self.device), s).float().clamp(-1.0, 1.0)
@@ -230,5 +230,5 @@ class StarGANv2(AttributeTranslationModule):
     def _checked(self, reference: Tensor) -> Tensor:
         given, own = list(reference.shape[1:]), list(self.image_shape)
         if given != own:
-            raise UserError(f"reference images have shape {given}; styles are told from {own}")
+            raise UserError(f"style images have shape {given}; styles are told from {own}")
         return reference

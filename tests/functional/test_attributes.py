@@ -7,7 +7,13 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 
 from lit_gen.errors import UserError
-from lit_gen.functional.attributes import attribute_error, attribute_loss, attribute_values, change_attribute
+from lit_gen.functional.attributes import (
+    attribute_error,
+    attribute_loss,
+    attribute_values,
+    change_attribute,
+    recognised_attributes,
+)
 from lit_gen.functional.diversity_sensitive import decayed_weight, diversity
 from lit_gen.functional.permutation import draw_of_domain, permutation
 
@@ -59,6 +65,12 @@ def test_errors_are_counted_by_group() -> None:
     assert float(attribute_error(logits, attributes, GROUPS)) == pytest.approx(2 / 18)
     assert attribute_values(attributes, (1, 2, 3)).tolist() == [0, 1, 2, 0, 1, 2]
     assert attribute_values(attributes, (4,), 0.5).tolist() == [0, 0, 1, 1, 0, 0]
+
+
+def test_logits_speak_for_one_place_of_a_group_and_for_single_ones_above_0() -> None:
+    logits = torch.tensor([[-3.0, -1.0, -2.0, 0.5, -0.5], [4.0, 5.0, 6.0, -1.0, 1.0]])
+    found = recognised_attributes(logits, ((0, 1, 2), (3,), (4,)))
+    assert found.tolist() == [[0, 1, 0, 1, 0], [0, 0, 1, 0, 1]]
 
 
 def test_an_attribute_is_turned_over_or_takes_its_group_s_place() -> None:

@@ -204,12 +204,12 @@ def test_a_reference_s_style_is_given(two: dict[str, Tensor]) -> None:
     """The encoder learns from what it recognises in outputs and own images, not through references' styles."""
     model = stargan_v2()
     reference = two["image"].flip(0).requires_grad_()
-    out = model.translate({**two, "reference": reference})
+    out = model.translate({**two, "style": reference})
     expected = 0.5 * two["image"] + mean(two["image"].flip(0), torch.tensor([0, 1]))[:, None, None, None]
     torch.testing.assert_close(out, expected.clamp(-1, 1))
     assert not out.requires_grad
     with pytest.raises(UserError, match=r"shape \[2, 3, 5\]; styles are told from \[2, 3, 4\]"):
-        model.translate({**two, "reference": torch.zeros(2, 2, 3, 5)})
+        model.translate({**two, "style": torch.zeros(2, 2, 3, 5)})
 
 
 def test_domains_are_the_values_of_one_column() -> None:
