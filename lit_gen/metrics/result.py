@@ -105,8 +105,12 @@ class EvaluationResult:
         seeds = (
             f"seed {protocol.seed}" if protocol.repeats == 1 else f"mean ± deviation of seeds {protocol.seed} to {last}"
         )
+        # What is said of images that no model drew here, given or real ones, names no weights.
+        drawn = protocol.weights in ("ema", "raw")
+        of = f"{protocol.weights} weights" if drawn else protocol.weights
+        classes = ", balanced classes" if protocol.labels == "balanced" else ""
         rows += [
-            ("generated", f"{protocol.num_samples} images, {protocol.weights} weights, {seeds}"),
+            ("generated", f"{protocol.num_samples} images, {of}{classes}, {seeds}"),
             ("real", f"{protocol.num_real} images of {protocol.data}, {protocol.split} split"),
             ("extractor", f"{protocol.extractor} {protocol.extractor_hash[:8]}{accuracy}"),
             ("protocol", protocol.hash[:8]),

@@ -73,7 +73,16 @@ def test_result() -> None:
         "kid[classifier]  0.012 ± 0.001",
         "is[classifier]   9 ± 0.1",
     ]
-    assert "accuracy 98.0 %" in result.table() and "200 images, ema weights" in result.table()
+    assert "accuracy 98.0 %" in result.table() and "200 images, ema weights, seed 0" in result.table()
+
+
+def test_a_table_says_what_drew_the_images() -> None:
+    def generated(**fields: str) -> str:
+        table = EvaluationResult({"fid": 1.0}, dataclasses.replace(PROTOCOL, **fields), {}).table()
+        return table.splitlines()[1].removeprefix("generated").strip()
+
+    assert generated(weights="raw", labels="balanced") == "200 images, raw weights, balanced classes, seed 0"
+    assert generated(weights="given samples") == "200 images, given samples, seed 0"
 
 
 def test_only_what_matters_to_a_metric_differs() -> None:
