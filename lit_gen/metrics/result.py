@@ -3,7 +3,6 @@
 __all__ = ["EvaluationResult"]
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -11,7 +10,6 @@ from typing import Any
 
 from typing_extensions import Self
 
-from lit_gen.errors import UserError
 from lit_gen.metrics.protocol import EvaluationProtocol
 
 
@@ -52,25 +50,6 @@ class EvaluationResult:
         }
         by_seed = {result.protocol.seed: result.metrics for result in results}
         return cls(metrics, replace(first.protocol, repeats=len(results)), seconds, by_seed)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the result that `to_dict` wrote; what a callback writes beside it, such as the step, is left alone.
-
-        Raises:
-            UserError: If it is none, or its protocol is none of this version.
-        """
-        missing = [name for name in ("metrics", "protocol", "seconds") if not isinstance(values.get(name), Mapping)]
-        if missing:
-            raise UserError(f"this is no result of an evaluation: it lacks {', '.join(missing)}")
-        for name, value in values["metrics"].items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise UserError(f"the result's {name} is {value!r}, but must be a number")
-        given = values.get("by_seed")
-        by_seed = None if given is None else {int(seed): dict(scores) for seed, scores in given.items()}
-        return cls(
-            dict(values["metrics"]), EvaluationProtocol.from_dict(values["protocol"]), dict(values["seconds"]), by_seed
-        )
 
     def named(self) -> dict[str, float]:
         """Returns the scores by the names that they are logged and shown by, such as ``fid[classifier]``."""
