@@ -35,6 +35,9 @@ class MemorisationInformed(OrderedRows, GenerativeMetric):
     lead across the threshold, where MiFID jumps by a factor 1/τ; else they have the limits of
     `lit_gen.metrics.FrechetDistance`.
 
+    The threshold is the paper's, for Inception's features. Features of a classifier of the data themselves lie so close
+    in direction that even real test images are below it.
+
     torchmetrics' MemorizationInformedFrechetInceptionDistance takes the mean over real images instead, of the nearest
     generated one: it gives this number with the two sides exchanged.
 
