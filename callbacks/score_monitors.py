@@ -42,7 +42,7 @@ class ScoreMonitors:
 
     def _watching(self, trainer: Trainer) -> list[tuple[Callback, str]]:
         """Returns the callbacks that watch a score, each with the metric's name."""
-        found = []
+        found: list[tuple[Callback, str]] = []
         for callback in trainer.checkpoint_callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor.endswith("]") and hasattr(callback, "save_top_k"):
