@@ -87,11 +87,11 @@ def run(arguments: Sequence[str]) -> int:
         prepare_images(image_evaluator, model, data, device)
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
-        evaluator.prepare(data, device)
-        if evaluator.num_classes is not None and getattr(model, "num_classes", None) != evaluator.num_classes:
+        if "fid_class" in sets and getattr(model, "num_classes", None) != data.num_classes:
             raise UserError(
                 f"the model of '{checkpoint['path']}' does not draw the classes of {data.name}: leave out fid_class"
             )
+        evaluator.prepare(data, device)
 
         @torch.no_grad()
         def batches(seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:

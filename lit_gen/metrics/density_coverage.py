@@ -2,14 +2,14 @@
 
 __all__ = ["DensityAndCoverage"]
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
 
 from lit_gen.functional.density_coverage import density_coverage
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -38,7 +38,7 @@ class DensityAndCoverage(OrderedRows, GenerativeMetric):
 
     higher_is_better = True
     name: ClassVar[str] = "dc"
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
     def __init__(self, real: Tensor, neighbours: int = 5, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from lit_gen import __version__
 from lit_gen.contracts import ImageData
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import UserError
 from lit_gen.metrics.cache import Cache
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
 from lit_gen.metrics.every_metric import METRICS
 from lit_gen.metrics.extractors.extractor import Extractor
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.metric_names import metric_names
 from lit_gen.metrics.placed import Batches, placed
 from lit_gen.metrics.precision import Precision
 from lit_gen.metrics.protocol import EvaluationProtocol
@@ -101,13 +102,7 @@ class Evaluator:
         precision: Precision = "float32",
         cache_dir: str | None = None,
     ) -> None:
-        names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
-        for name in names:
-            if name not in METRICS:
-                hint = nearest(name, METRICS)
-                raise UserError(f"there is no metric {name!r} among {', '.join(METRICS)}{hint}")
-        if not names:
-            raise UserError(f"no metric is asked for; the metrics are {', '.join(METRICS)}")
+        names = metric_names(metrics, METRICS)
         at_least(2, num_samples=num_samples, num_real=num_real)
         at_least(1, batch_size=batch_size, repeats=repeats)
         if not 0 <= seed <= 2**32 - repeats:
@@ -115,7 +110,7 @@ class Evaluator:
         if precision not in get_args(Precision):
             raise UserError(f"precision is {precision!r}, but must be one of {', '.join(get_args(Precision))}")
         self.extractor = extractor
-        self.metrics = tuple(dict.fromkeys(names))
+        self.metrics = names
         self.num_samples = num_samples
         self.split = split
         self.num_real = num_real
@@ -173,6 +168,14 @@ class Evaluator:
             log.warning(
                 "num_samples is %d, fewer than the %d features of %s: FID is far too high, compare it with that of as "
                 "many images only.",
+                self.num_samples,
+                dimensions,
+                self.extractor.name,
+            )
+        if "fid_inf" in self.metrics and self.num_samples < 5 * dimensions and rank() == 0:
+            log.warning(
+                "num_samples is %d, fewer than five for each of the %d features of %s: FID for infinitely many images "
+                "is too low by more than its deviation says.",
                 self.num_samples,
                 dimensions,
                 self.extractor.name,

@@ -6,9 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from typing_extensions import Self
-
-from lit_gen.errors import UserError
 from lit_gen.metrics.cache import content_hash
 
 
@@ -43,21 +40,6 @@ class ImageProtocol:
     weights: str
     seed: int
     version: str
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the protocol that `to_dict` wrote.
-
-        Raises:
-            UserError: If it is none of this version.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        given = {name: value for name, value in values.items() if name != "hash"}
-        if given.keys() != names:
-            unlike = ", ".join(sorted(given.keys() ^ names))
-            raise UserError(f"this is no protocol of scores of single images: it lacks, or has beyond it, {unlike}")
-        channels, height, width = given["image_shape"]
-        return cls(**{**given, "image_shape": (channels, height, width)})
 
     @property
     def hash(self) -> str:

@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from typing_extensions import Self
-
-from lit_gen.errors import UserError
 from lit_gen.metrics.image_protocol import ImageProtocol
 from lit_gen.metrics.result import EvaluationResult
 
@@ -27,18 +24,6 @@ class ImageResult:
     metrics: Mapping[str, float]
     protocol: ImageProtocol
     seconds: Mapping[str, float]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the result that `to_dict` wrote; what stands beside it is left alone.
-
-        Raises:
-            UserError: If it is none, or its protocol is none of this version.
-        """
-        missing = [name for name in ("metrics", "protocol", "seconds") if not isinstance(values.get(name), Mapping)]
-        if missing:
-            raise UserError(f"this is no result of an evaluation: it lacks {', '.join(missing)}")
-        return cls(dict(values["metrics"]), ImageProtocol.from_dict(values["protocol"]), dict(values["seconds"]))
 
     def named(self) -> dict[str, float]:
         """Returns the scores by the names that they are logged and shown by: ``psnr_mean[reconstruction]``."""

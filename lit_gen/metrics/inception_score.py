@@ -2,7 +2,7 @@
 
 __all__ = ["InceptionScore"]
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from lit_gen.functional.inception_score import inception_score
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -37,7 +37,7 @@ class InceptionScore(OrderedRows, GenerativeMetric):
 
     higher_is_better = True
     name: ClassVar[str] = "is"
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"logits"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"logits"})
 
     def __init__(self, splits: int = 10, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -3,7 +3,7 @@
 __all__ = ["KernelDistance", "SubsetDiscrepancy"]
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from lit_gen.functional.kernel_distance import polynomial_kernel, subset_mmds
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -38,7 +38,7 @@ class SubsetDiscrepancy(OrderedRows, GenerativeMetric):
         ValueError: If there are fewer real images than a subset needs.
     """
 
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
     def __init__(self, real: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

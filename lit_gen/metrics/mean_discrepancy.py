@@ -3,7 +3,7 @@
 __all__ = ["MeanDiscrepancy"]
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -11,7 +11,7 @@ from typing_extensions import Self
 
 from lit_gen.functional.kernel_distance import biased_mmd, gaussian_kernel
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -44,7 +44,7 @@ class MeanDiscrepancy(OrderedRows, GenerativeMetric):
     """
 
     name: ClassVar[str] = "cmmd"
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
     def __init__(self, real: Tensor, sigma: float = 10.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

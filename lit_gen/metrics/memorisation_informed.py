@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
-from lit_gen.functional.frechet import frechet_distance
-from lit_gen.functional.memorisation_distance import memorisation_distance
+from lit_gen.functional.frechet import frechet_distance, frechet_influence
+from lit_gen.functional.memorisation_distance import memorisation_distance, nearest_directions
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.frechet_distance import kept_points
+from lit_gen.metrics.frechet_distance import KEPT, kept_points
 from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.moments import Moments, moments_of
 from lit_gen.metrics.rows import OrderedRows
@@ -29,6 +29,14 @@ class MemorisationInformed(OrderedRows, GenerativeMetric):
     with the mean cosine distance m of generated images to the nearest training image
     (`lit_gen.functional.memorisation_distance`). FID is that of the evaluation's split; the distance m is always to the
     training split, for copies of training images do not show beside a test split.
+
+    Beside both stand standard errors by the delta method: an image moves FID by ψ (`frechet_influence`) and m by d − m,
+    d being its own distance, and so their ratio by (ψ − MiFID (d − m)) / m. They take it that other images would not
+    lead across the threshold, where MiFID jumps by a factor 1/τ; else they have the limits of
+    `lit_gen.metrics.FrechetDistance`.
+
+    The threshold is the paper's, for Inception's features. Features of a classifier of the data themselves lie so close
+    in direction that even real test images are below it.
 
     torchmetrics' MemorizationInformedFrechetInceptionDistance takes the mean over real images instead, of the nearest
     generated one: it gives this number with the two sides exchanged.
@@ -75,13 +83,26 @@ class MemorisationInformed(OrderedRows, GenerativeMetric):
         self.append(features.features, index)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns ``mifid`` ≥ 0, 0 being best, and the distance m in [0, 1] as ``memorisation_distance``."""
+        """Returns ``mifid`` ≥ 0, 0 being best, ``memorisation_distance`` in [0, 1], and their standard errors."""
         fake = self.ordered()
         mean, covariance = self.real.mean.to(fake.device), self.real.covariance.to(fake.device)
         of_real = None if self.real_features is None else self.real_features.to(fake.device)
         first = moments_of(fake)
         fid = frechet_distance(first.mean, first.covariance, mean, covariance, fake, of_real)
-        m = memorisation_distance(fake, self.train_features.to(fake.device))
+        nearest = nearest_directions(fake, self.train_features.to(fake.device))
+        m = memorisation_distance(nearest)
+        memorised = bool(m < self.threshold)
         # The paper's code adds 1e-14, so that exact copies are divided by something.
-        penalty = torch.where(m < self.threshold, m + 1e-14, torch.ones_like(m))
-        return {"mifid": fid / penalty, "memorisation_distance": m}
+        penalty = m + 1e-14 if memorised else torch.ones_like(m)
+        mifid = fid / penalty
+        moved = (nearest - m).nan_to_num()
+        given = kept_points(first, fake)
+        psi = frechet_influence(fake[:KEPT], first.mean, first.covariance, mean, covariance, given, of_real)
+        psi = (psi - mifid * moved[:KEPT] if memorised else psi) / penalty
+        root = len(fake) ** 0.5
+        return {
+            "mifid": mifid,
+            "mifid_std": psi.std() / root,
+            "memorisation_distance": m,
+            "memorisation_distance_std": moved.std() / root,
+        }

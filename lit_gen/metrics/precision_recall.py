@@ -2,14 +2,14 @@
 
 __all__ = ["PrecisionRecall"]
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
 
 from lit_gen.functional.manifold import precision_recall, share_deviation
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.generative_metric import GenerativeMetric
+from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -39,7 +39,7 @@ class PrecisionRecall(OrderedRows, GenerativeMetric):
 
     higher_is_better = True
     name: ClassVar[str] = "pr"
-    needs: ClassVar[frozenset[Literal["moments", "features", "logits"]]] = frozenset({"features"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
     def __init__(self, real: Tensor, neighbours: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -3,12 +3,8 @@
 __all__ = ["MATTERS_TO", "EvaluationProtocol"]
 
 import dataclasses
-from collections.abc import Collection, Mapping
 from typing import Any
 
-from typing_extensions import Self
-
-from lit_gen.errors import UserError
 from lit_gen.metrics.cache import content_hash
 
 MATTERS_TO = {
@@ -96,43 +92,7 @@ class EvaluationProtocol:
         """Returns the fields and the ``hash`` as plain values that JSON keeps as they are."""
         return {**dataclasses.asdict(self), "image_shape": list(self.image_shape), "hash": self.hash}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the protocol that `to_dict` wrote.
-
-        Raises:
-            UserError: If fields are missing or unknown, as in what another version wrote, or the hash is not theirs.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        missing, unknown = names - set(values), set(values) - names - {"hash"}
-        if missing or unknown:
-            said = [
-                f"{what} {', '.join(sorted(some))}" for what, some in (("lacks", missing), ("has", unknown)) if some
-            ]
-            raise UserError(f"the protocol is not of lit_gen's present form: it {' and '.join(said)}; evaluate anew")
-        fields = {name: values[name] for name in names}
-        if not isinstance(fields["image_shape"], list | tuple) or len(fields["image_shape"]) != 3:
-            raise UserError(f"the protocol's image_shape is {fields['image_shape']!r}, but must be three numbers")
-        protocol = cls(**{**fields, "image_shape": tuple(fields["image_shape"])})
-        if values.get("hash", protocol.hash) != protocol.hash:
-            raise UserError("the protocol's hash is not that of its fields: the file was changed; evaluate anew")
-        return protocol
-
-    def differences(
-        self, other: "EvaluationProtocol", metrics: Collection[str] | str | None = None
-    ) -> dict[str, tuple[Any, Any]]:
-        """Returns the fields in which two protocols differ: name → (this one's value, the other's).
-
-        Arguments:
-            other: The other protocol.
-            metrics: The metric, or the metrics, to be compared: fields that matter to none of them are left out, such
-                as ``kid_subsets`` for ``fid``. Every field counts by default.
-        """
-        chosen = {metrics} if isinstance(metrics, str) else metrics
-        names = [
-            field.name
-            for field in dataclasses.fields(self)
-            if chosen is None or field.name not in MATTERS_TO or set(MATTERS_TO[field.name]) & set(chosen)
-        ]
-        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    def differences(self, other: "EvaluationProtocol") -> dict[str, tuple[Any, Any]]:
+        """Returns the fields in which two protocols differ: name → (this one's value, the other's)."""
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}

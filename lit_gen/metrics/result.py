@@ -3,7 +3,6 @@
 __all__ = ["EvaluationResult"]
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
@@ -11,7 +10,6 @@ from typing import Any
 
 from typing_extensions import Self
 
-from lit_gen.errors import UserError
 from lit_gen.metrics.protocol import EvaluationProtocol
 
 
@@ -53,25 +51,6 @@ class EvaluationResult:
         by_seed = {result.protocol.seed: result.metrics for result in results}
         return cls(metrics, replace(first.protocol, repeats=len(results)), seconds, by_seed)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Returns the result that `to_dict` wrote; what a callback writes beside it, such as the step, is left alone.
-
-        Raises:
-            UserError: If it is none, or its protocol is none of this version.
-        """
-        missing = [name for name in ("metrics", "protocol", "seconds") if not isinstance(values.get(name), Mapping)]
-        if missing:
-            raise UserError(f"this is no result of an evaluation: it lacks {', '.join(missing)}")
-        for name, value in values["metrics"].items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise UserError(f"the result's {name} is {value!r}, but must be a number")
-        given = values.get("by_seed")
-        by_seed = None if given is None else {int(seed): dict(scores) for seed, scores in given.items()}
-        return cls(
-            dict(values["metrics"]), EvaluationProtocol.from_dict(values["protocol"]), dict(values["seconds"]), by_seed
-        )
-
     def named(self) -> dict[str, float]:
         """Returns the scores by the names that they are logged and shown by, such as ``fid[classifier]``."""
         return {f"{name}[{self.protocol.extractor}]": value for name, value in self.metrics.items()}
@@ -105,8 +84,12 @@ class EvaluationResult:
         seeds = (
             f"seed {protocol.seed}" if protocol.repeats == 1 else f"mean ± deviation of seeds {protocol.seed} to {last}"
         )
+        # What is said of images that no model drew here, given or real ones, names no weights.
+        drawn = protocol.weights in ("ema", "raw")
+        of = f"{protocol.weights} weights" if drawn else protocol.weights
+        classes = ", balanced classes" if protocol.labels == "balanced" else ""
         rows += [
-            ("generated", f"{protocol.num_samples} images, {protocol.weights} weights, {seeds}"),
+            ("generated", f"{protocol.num_samples} images, {of}{classes}, {seeds}"),
             ("real", f"{protocol.num_real} images of {protocol.data}, {protocol.split} split"),
             ("extractor", f"{protocol.extractor} {protocol.extractor_hash[:8]}{accuracy}"),
             ("protocol", protocol.hash[:8]),

@@ -141,7 +141,7 @@ def test_missing_weights_end_the_run_before_it_starts(
     assert run.global_step == 0
 
 
-@pytest.mark.parametrize("case", ["unlabelled", "no metrics", "no images"])
+@pytest.mark.parametrize("case", ["unlabelled", "no metrics", "no images", "no classes"])
 def test_off_with_a_reason(
     case: str, tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], monkeypatch: Any
 ) -> None:
@@ -151,19 +151,41 @@ def test_off_with_a_reason(
     if case == "no images":
         data.val_size = 0
     best = ModelCheckpoint(tmp_path, monitor="fid[classifier]", mode="min")
-    run = trainer(
-        callbacks=[Evaluation([] if case == "no metrics" else ["fid"]), best], val_check_interval=2, max_steps=4
-    )
+    metrics = {"no metrics": [], "no classes": ["fid_class"]}.get(case, ["fid"])
+    run = trainer(callbacks=[Evaluation(metrics), best], val_check_interval=2, max_steps=4)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run.fit(gan(), datamodule=data)
     said = [str(warning.message) for warning in caught if "Evaluation is off" in str(warning.message)]
     assert run.global_step == 4 and best.best_model_path == ""
     assert len(said) == (case != "no metrics")
+    if case == "no classes":
+        assert "GAN does not draw the classes of the data, which fid_class needs" in said[0]
     if case == "unlabelled":
         assert (
             "no labels to train a classifier on; take another extractor (--evaluation.extractor InceptionV3)" in said[0]
         )
+
+
+def test_every_class_of_a_conditional_model(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], pixels: Any
+) -> None:
+    evaluation = Evaluation(["fid_class"], pixels(), 50, batch_size=16)
+    run = trainer(callbacks=[evaluation], val_check_interval=4, max_steps=4, logger=CSVLogger(tmp_path, "run"))
+    model, data = gan(conditional=True), digits()
+    run.fit(model, datamodule=data)
+    result = evaluation.last_result
+    assert result is not None and result.protocol.labels == "balanced"
+    assert {f"fid_class/{name}" for name in data.class_names} <= set(result.metrics)
+    # The same number as of the images of each class, drawn by hand: image i is of class i modulo 10.
+    expected = Evaluator(pixels(), "fid_class", 50, split="val", batch_size=7)
+    expected.prepare(data)
+    label = torch.arange(50) % 10
+    model.eval()
+    image = draw(model, 0, list(range(50)), label)
+    again = expected.evaluate([(torch.arange(50), image, label)], "raw")
+    assert again.metrics == pytest.approx(result.metrics, rel=1e-4)
+    assert again.protocol == result.protocol
 
 
 def test_without_a_datamodule_it_says_so(gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]) -> None:
@@ -190,11 +212,15 @@ def test_from_yaml() -> None:
     extractor = {"class_path": "lit_gen.metrics.extractors.InceptionV3", "init_args": {"weights_path": "it.pth"}}
     spec: list[Any] = [{"class_path": f"lit_gen.callbacks.{name}"} for name in names]
     spec.append(
-        {"class_path": "lit_gen.callbacks.Evaluation", "init_args": {"metrics": ["kid"], "extractor": extractor}}
+        {
+            "class_path": "lit_gen.callbacks.Evaluation",
+            "init_args": {"metrics": ["kid"], "extractor": extractor, "max_share": 0.1},
+        }
     )
     built = parser.instantiate(parser.parse_object({"callbacks": spec})).callbacks
     assert [type(it).__name__ for it in built] == [*names, "Evaluation"]
     assert built[-1].extractor.weights_path == "it.pth" and built[-1].metrics == ("kid",)
+    assert built[-1]._budget.max_share == 0.1
 
 
 def test_bad_arguments() -> None:

@@ -37,3 +37,19 @@ def test_several_seeds(lit_gen, trained):
     assert abs(result["metrics"]["fid"] - (first + second) / 2) < 1e-9 * first
     alone = lit_gen(*arguments, "--seed", 4, "--output", "one.json")
     assert alone.status == 0 and json.loads(Path("one.json").read_text())["metrics"]["fid"] == second
+
+
+def test_every_class_of_a_conditional_model(lit_gen, conditional, trained):
+    arguments = ("--metrics", "fid,fid_class", "--num_samples", 60, "--device", "cpu", "--output", "eval.json")
+    said = lit_gen("evaluate", "--ckpt_path", conditional, *arguments)
+    assert (said.status, said.err) == (0, "")
+    result = json.loads(Path("eval.json").read_text())
+    classes = [result["metrics"][f"fid_class/{digit}"] for digit in range(10)]
+    assert len(set(classes)) == 10
+    assert abs(sum(classes) / 10 - result["metrics"]["fid_class_mean"]) < 1e-9 * max(classes)
+    assert result["protocol"]["labels"] == "balanced" and "balanced classes" in said.out
+    alone = lit_gen("evaluate", "--ckpt_path", conditional, "--metrics", "fid", *arguments[2:])
+    assert alone.status == 0 and json.loads(Path("eval.json").read_text())["protocol"]["labels"] == "model"
+
+    said = lit_gen("evaluate", "--ckpt_path", trained, *arguments)
+    assert said.status == 2 and "does not draw the classes of digits: leave out fid_class" in said.err

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
-from lit_gen.metrics import Evaluator, Features, split_batches
+from lit_gen.metrics import EvaluationResult, Evaluator, Features, split_batches
 from lit_gen.metrics.extractors import Classifier, Extractor
 from lit_gen.metrics.reference import positions
 
@@ -128,6 +128,25 @@ def test_real_statistics_are_cached_by_content(squares: Callable[..., ImageData]
     for entry in cache_dir.glob("real_*/*.pt"):
         entry.write_bytes(entry.read_bytes()[:-5])
     assert scores() == (True, first)
+
+
+def test_bfloat16_has_a_protocol_and_a_cache_of_its_own(squares: Callable[..., ImageData], cache_dir: Path) -> None:
+    def score(precision: str) -> EvaluationResult:
+        evaluator = _evaluator(cache_dir, extractor=Classifier(), metrics="fid", precision=precision)
+        evaluator.prepare(squares())
+        return evaluator.evaluate(split_batches(squares(), "val", count=150))
+
+    alone = score("bfloat16")
+    for entry in cache_dir.glob("real_*/*.pt"):
+        entry.unlink()
+    full = score("float32")
+    entries = set(cache_dir.glob("real_*/*.pt"))
+    half = score("bfloat16")  # beside the entries of float32, of which it takes none
+    assert half.metrics == alone.metrics and half.metrics != full.metrics
+    added = set(cache_dir.glob("real_*/*.pt")) - entries
+    assert len(added) == len(entries) and score("float32").metrics == full.metrics
+    assert half.protocol.differences(full.protocol) == {"precision": ("bfloat16", "float32")}
+    assert half.protocol.hash != full.protocol.hash
 
 
 def test_unwritable_cache_only_warns(squares: Callable[..., ImageData], tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.mifid import MemorizationInformedFrechetInceptionDistance
 
 from lit_gen.errors import UserError
-from lit_gen.functional.memorisation_distance import memorisation_distance
 from lit_gen.metrics import (
     Evaluator,
     Features,
@@ -110,11 +109,26 @@ def test_memorisation_as_torchmetrics_with_the_sides_exchanged(noise: float) -> 
     assert (score["memorisation_distance"] < 0.1) == (noise < 1.0)
 
 
-def test_memorisation_distance_in_blocks() -> None:
-    x = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])
-    y = torch.tensor([[-3.0, 0.0], [0.0, 0.0]])
-    expected = (1.0 - 0.5**0.5) / 2.0  # opposite directions are the same one, and none is left out
-    assert memorisation_distance(x, y, block=1).item() == pytest.approx(expected, rel=1e-6)
+@pytest.mark.parametrize("noise", [0.3, 2.0])  # within the threshold, and beyond it
+def test_standard_errors_of_memorisation_are_the_deviation_over_draws(noise: float) -> None:
+    generator = torch.Generator().manual_seed(8)
+    train = torch.randn(500, SIZE, generator=generator)
+
+    def draw() -> Tensor:
+        chosen = torch.randint(0, 500, (400,), generator=generator)
+        spread = 0.1 + noise * torch.rand(400, 1, generator=generator)  # some copies are better than others
+        return train[chosen] + spread * torch.randn(400, SIZE, generator=generator) + 0.3
+
+    metric = MemorisationInformed(REAL, train)
+    scores = []
+    for _ in range(120):
+        metric.reset()
+        scores.append(_score(metric, draw()))
+    for name in ("mifid", "memorisation_distance"):
+        observed = torch.tensor([score[name] for score in scores]).std().item()
+        claimed = torch.tensor([score[f"{name}_std"] for score in scores]).mean().item()
+        assert claimed == pytest.approx(observed, rel=0.25), name
+    assert all((score["memorisation_distance"] < 0.1) == (noise < 1.0) for score in scores)
 
 
 def test_fid_as_torchmetrics() -> None:
@@ -155,4 +169,14 @@ def test_fewer_images_than_features_warn(
     squares: Callable[..., Any], cache_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     Evaluator(Classifier(), "fid", num_samples=100).prepare(squares())
-    assert "fewer than the 128 features" in caplog.text
+    assert "fewer than the 128 features" in caplog.text and "infinitely many" not in caplog.text
+
+
+def test_an_extrapolation_from_few_images_warns(
+    squares: Callable[..., Any], cache_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few, enough = (Evaluator(TorchModule("torch.nn.Flatten"), "fid_inf", num_samples=num) for num in (319, 320))
+    enough.prepare(squares(size=8))
+    assert not caplog.text
+    few.prepare(squares(size=8))
+    assert "fewer than five for each of the 64 features" in caplog.text

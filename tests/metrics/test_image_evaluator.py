@@ -97,14 +97,6 @@ def test_results(squares: Callable[..., Any]) -> None:
     assert read["metrics"] == dict(pixels.metrics) and read["protocol"] == pixels.protocol.to_dict()
     assert read["more"] == [json.loads(likelihood.to_json())]
     assert "more" not in results_dict(results[:1])
-    again = ImageResult.from_dict({"step": 3, **read})
-    assert again.protocol == pixels.protocol and again.protocol.hash == pixels.protocol.hash
-    assert again.to_dict() == pixels.to_dict()
-    with pytest.raises(UserError, match="it lacks protocol"):
-        ImageResult.from_dict({**read, "protocol": None})
-    other = {name: value for name, value in read["protocol"].items() if name != "task"}
-    with pytest.raises(UserError, match="it lacks, or has beyond it, extractor, task"):
-        ImageResult.from_dict({**read, "protocol": {**other, "extractor": "classifier"}})
 
 
 class Wide:

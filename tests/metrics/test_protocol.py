@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lit_gen.errors import UserError
 from lit_gen.metrics import EvaluationProtocol, EvaluationResult
 
 PROTOCOL = EvaluationProtocol(
@@ -73,36 +72,16 @@ def test_result() -> None:
         "kid[classifier]  0.012 ± 0.001",
         "is[classifier]   9 ± 0.1",
     ]
-    assert "accuracy 98.0 %" in result.table() and "200 images, ema weights" in result.table()
+    assert "accuracy 98.0 %" in result.table() and "200 images, ema weights, seed 0" in result.table()
 
 
-def test_only_what_matters_to_a_metric_differs() -> None:
-    other = dataclasses.replace(PROTOCOL, kid_subsets=50, fid_inf_points=9, precision="bfloat16")
-    assert set(PROTOCOL.differences(other, "fid")) == {"precision"}
-    assert set(PROTOCOL.differences(other, ["fid", "kid"])) == {"precision", "kid_subsets"}
-    assert set(PROTOCOL.differences(other, "fid_inf")) == {"precision", "fid_inf_points"}
+def test_a_table_says_what_drew_the_images() -> None:
+    def generated(**fields: str) -> str:
+        table = EvaluationResult({"fid": 1.0}, dataclasses.replace(PROTOCOL, **fields), {}).table()
+        return table.splitlines()[1].removeprefix("generated").strip()
 
-
-def test_protocol_from_json() -> None:
-    values = json.loads(json.dumps(PROTOCOL.to_dict()))
-    assert EvaluationProtocol.from_dict(values) == PROTOCOL
-    without = {name: value for name, value in values.items() if name not in ("seed", "hash")}
-    with pytest.raises(UserError, match="lacks seed; evaluate anew"):
-        EvaluationProtocol.from_dict(without)
-    with pytest.raises(UserError, match="lacks seed and has seeds"):
-        EvaluationProtocol.from_dict({**without, "seeds": 3})
-    with pytest.raises(UserError, match="hash is not that of its fields"):
-        EvaluationProtocol.from_dict({**values, "num_samples": 50_000})
-
-
-def test_result_from_json() -> None:
-    result = EvaluationResult({"fid": 3.25, "fid_std": 0.1}, PROTOCOL, {"real": 1.25}, {0: {"fid": 3.0}})
-    read = EvaluationResult.from_dict({"step": 5, **json.loads(result.to_json())})
-    assert read == result and "fid[classifier]  3.25 ± 0.1" in read.table()
-    with pytest.raises(UserError, match="lacks protocol, seconds"):
-        EvaluationResult.from_dict({"metrics": {}})
-    with pytest.raises(UserError, match="fid is None"):
-        EvaluationResult.from_dict({**result.to_dict(), "metrics": {"fid": None}})
+    assert generated(weights="raw", labels="balanced") == "200 images, raw weights, balanced classes, seed 0"
+    assert generated(weights="given samples") == "200 images, given samples, seed 0"
 
 
 def test_mean_and_deviation_over_seeds() -> None:

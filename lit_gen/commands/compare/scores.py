@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_gen.errors import UserError, first_line
+from lit_gen.metrics.cache import content_hash
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,24 @@ def read_scores(path: Path, run: str, images_seen: Mapping[int, int] | None = No
         images_seen: The training images by step.
 
     Raises:
-        UserError: If it is no such file.
+        UserError: If it is no such file, or not as it was written.
     """
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON ({first_line(error)})") from error
-    results = [content, *content.get("more", [])] if isinstance(content, dict) else [content]
+    more = content.get("more", []) if isinstance(content, dict) else []
+    results = [content, *(more if isinstance(more, list) else [more])]
     if not all(isinstance(result, dict) and isinstance(result.get("metrics"), dict) for result in results):
         raise UserError(f"{path} holds no scores: it has no 'metrics'; give what 'lit-gen evaluate --output' wrote")
+    for result in results:
+        _check(path, result["metrics"], result.get("protocol"))
     samples, step = content.get("samples"), content.get("step", content.get("steps"))
     step = step if isinstance(step, int) else None
     return tuple(
         Score(
             run,
-            {name: float(value) for name, value in result["metrics"].items() if isinstance(value, int | float)},
+            {name: float(value) for name, value in result["metrics"].items()},
             protocol if isinstance(protocol := result.get("protocol"), dict) else {},
             step,
             None if step is None else (images_seen or {}).get(step),
@@ -74,3 +78,14 @@ def read_scores(path: Path, run: str, images_seen: Mapping[int, int] | None = No
         )
         for result in results
     )
+
+
+def _check(path: Path, metrics: Mapping[str, Any], protocol: Any) -> None:
+    """Raises a `UserError` if a score is no number, or a protocol is not the one that was hashed."""
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"{path} says that {name} is {value!r}, but it must be a number")
+    if not isinstance(protocol, dict) or "hash" not in protocol:
+        return
+    if content_hash({name: value for name, value in protocol.items() if name != "hash"}) != protocol["hash"]:
+        raise UserError(f"{path} was changed: its protocol's hash is not that of its fields; evaluate anew")

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from lit_gen.metrics.cache import content_hash
+
 PROTOCOL = {
     "data": "digits",
     "data_fingerprint": "f" * 32,
@@ -23,7 +25,6 @@ PROTOCOL = {
     "seed": 0,
     "kid_subsets": 100,
     "kid_subset_size": 1000,
-    "hash": "b" * 64,
 }
 
 
@@ -36,7 +37,8 @@ def make_run(tmp_path):
         (folder / "evaluation").mkdir(parents=True)
         for step, fid in fids.items():
             content = {"step": step, "metrics": {"fid": fid, **(metrics or {})}, "seconds": {}}
-            content["protocol"] = {**PROTOCOL, **(protocol or {})}
+            fields = {**PROTOCOL, **(protocol or {})}
+            content["protocol"] = {**fields, "hash": content_hash(fields)}
             (folder / "evaluation" / f"step_{step:08d}.json").write_text(json.dumps(content))
         settings = {"seed_everything": 0, "runs": "runs", "model": {"class_path": "lit_gen.models.GAN"}}
         settings["model"]["init_args"] = {"latent_dim": 8}
