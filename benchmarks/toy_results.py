@@ -111,7 +111,9 @@ def write(runs: Path) -> None:
         "share of points within 3σ of a mode; KL(model ‖ truth) and Jensen–Shannon divergence in nats on 64 × 64",
         "cells, which sampling keeps above 0 for the truth too (the first line). Mean ± standard deviation over",
         "seeds; the modes of each seed stand one by one. The failures are the lecture: the losses of 2014 drop",
-        "modes or lose them all, by the seed.",
+        "modes or lose them all, by the seed. On the grid only R3GAN has settings of its own; the others run with",
+        "the ring's, for a third of its steps: their rows say what becomes of those on more modes, not what the",
+        "methods can do.",
     ]
     for world, count in WORLDS.items():
         rows = [row for method in METHODS if (row := _row(method, world, runs))]
