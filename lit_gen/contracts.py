@@ -1,4 +1,4 @@
-"""What models and data promise to callbacks and commands, and networks to models, as typing protocols.
+"""What models and data promise to callbacks and commands, as typing protocols.
 
 Callbacks and commands ask what an object can do (``isinstance(model, SupportsSample)``), never what class it is, so a
 user's own LightningModule gets sample grids, scores and the command line by having the right methods.
@@ -6,13 +6,8 @@ user's own LightningModule gets sample grids, scores and the command line by hav
 
 __all__ = [
     "Batch",
-    "ConditionedGeneratorFactory",
-    "DiscriminatorFactory",
-    "GaussianEncoderFactory",
-    "GeneratorFactory",
     "Generators",
     "ImageData",
-    "PerceptualFactory",
     "PointData",
     "Shape",
     "SupportsAttributes",
@@ -31,65 +26,19 @@ __all__ = [
     "SupportsTranslate",
     "SupportsTranslateBack",
     "SupportsTruncation",
-    "TranslatorFactory",
 ]
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Batch: TypeAlias = Mapping[str, Tensor]
 """Tensors by name, a row per image. ``image`` is what a model is to make, ``source``, ``label_map``, ``label`` or
 ``attributes`` what it may make it from; ``wanted`` attributes and ``style`` images say what it is to become."""
 Shape: TypeAlias = tuple[int, int, int]
 Generators: TypeAlias = torch.Generator | Sequence[torch.Generator]
-
-
-class GeneratorFactory(Protocol):
-    """Makes a generator, ``(z [B, latent_dim], label [B] or None) → images in [−1, 1], [B, C, H, W]``."""
-
-    def __call__(self, *, image_shape: Shape, latent_dim: int, num_classes: int | None) -> nn.Module: ...
-
-
-class DiscriminatorFactory(Protocol):
-    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``.
-
-    One that is told ``num_outputs``, above 1, gives [B, num_outputs], the logit first; only an `Auxiliary` asks for it.
-    """
-
-    def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
-
-
-class TranslatorFactory(Protocol):
-    """Makes a generator of images from images, ``source [B, Cs, H, W] → images in [−1, 1], [B, C, H, W]``."""
-
-    def __call__(self, *, source_shape: Shape, image_shape: Shape) -> nn.Module: ...
-
-
-class ConditionedGeneratorFactory(Protocol):
-    """Makes a generator, ``(condition [B, S, H, W], z [B, latent_dim] or None) → images in [−1, 1], [B, C, H, W]``.
-
-    There is noise z unless ``latent_dim`` is 0.
-    """
-
-    def __call__(self, *, source_shape: Shape, image_shape: Shape, latent_dim: int) -> nn.Module: ...
-
-
-class GaussianEncoderFactory(Protocol):
-    """Makes an encoder, ``images [B, C, H, W] → (mean, log-variance)``, both [B, latent_dim]."""
-
-    def __call__(self, *, image_shape: Shape, latent_dim: int) -> nn.Module: ...
-
-
-class PerceptualFactory(Protocol):
-    """Makes a frozen network, ``images in [−1, 1], [B, C, H, W] → list of maps``, by which images are compared.
-
-    Its attribute ``weights`` is what each map counts for.
-    """
-
-    def __call__(self) -> nn.Module: ...
 
 
 @runtime_checkable

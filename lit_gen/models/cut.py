@@ -14,10 +14,11 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, Generators, Shape, SupportsEncoding, TranslatorFactory
+from lit_gen.contracts import Batch, Generators, Shape, SupportsEncoding
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, LeastSquaresLoss
 from lit_gen.functional.patch_nce import patch_nce
+from lit_gen.nn.factories import DiscriminatorFactory, TranslatorFactory
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.patch_head import PatchHead
 from lit_gen.nn.resnet_translator import ResNetTranslator

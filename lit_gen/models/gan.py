@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, GeneratorFactory, Generators, Shape, SupportsTruncation
+from lit_gen.contracts import Batch, Generators, Shape, SupportsTruncation
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.functional.augmentation import Augmentation
@@ -29,6 +29,7 @@ from lit_gen.functional.regularizer import (
     WeightConstraint,
 )
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
+from lit_gen.nn.factories import DiscriminatorFactory, GeneratorFactory
 from lit_gen.training.adversarial import AdversarialModule, Phase, Player
 from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions

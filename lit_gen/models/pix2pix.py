@@ -13,9 +13,10 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.nn.functional import l1_loss
 
-from lit_gen.contracts import Batch, DiscriminatorFactory, Generators, Shape, TranslatorFactory
+from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
+from lit_gen.nn.factories import DiscriminatorFactory, TranslatorFactory
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.unet import UNetGenerator
 from lit_gen.training.adversarial import Phase, Player

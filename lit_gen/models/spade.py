@@ -15,16 +15,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from lit_gen.contracts import (
-    Batch,
-    ConditionedGeneratorFactory,
-    DiscriminatorFactory,
-    GaussianEncoderFactory,
-    Generators,
-    PerceptualFactory,
-    Shape,
-    SupportsFeatureMaps,
-)
+from lit_gen.contracts import Batch, Generators, Shape, SupportsFeatureMaps
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, HingeLoss
 from lit_gen.functional.feature_matching import feature_matching
@@ -32,6 +23,12 @@ from lit_gen.functional.gaussian_kl import gaussian_kl
 from lit_gen.functional.instance_edges import instance_edges
 from lit_gen.functional.label_planes import label_planes
 from lit_gen.functional.noise import randn
+from lit_gen.nn.factories import (
+    ConditionedGeneratorFactory,
+    DiscriminatorFactory,
+    GaussianEncoderFactory,
+    PerceptualFactory,
+)
 from lit_gen.nn.multi_scale_discriminator import MultiScaleDiscriminator
 from lit_gen.nn.spade_generator import SpadeGenerator
 from lit_gen.training.adversarial import Phase, Player

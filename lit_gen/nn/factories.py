@@ -1,0 +1,61 @@
+"""What makes a model's networks, as typing protocols: all but what the data decide is given already."""
+
+__all__ = [
+    "ConditionedGeneratorFactory",
+    "DiscriminatorFactory",
+    "GaussianEncoderFactory",
+    "GeneratorFactory",
+    "PerceptualFactory",
+    "TranslatorFactory",
+]
+
+from typing import Protocol
+
+from torch import nn
+
+from lit_gen.contracts import Shape
+
+
+class GeneratorFactory(Protocol):
+    """Makes a generator, ``(z [B, latent_dim], label [B] or None) → images in [−1, 1], [B, C, H, W]``."""
+
+    def __call__(self, *, image_shape: Shape, latent_dim: int, num_classes: int | None) -> nn.Module: ...
+
+
+class DiscriminatorFactory(Protocol):
+    """Makes a discriminator, ``(images [B, C, H, W], label [B] or None) → logits [B]``.
+
+    One that is told ``num_outputs``, above 1, gives [B, num_outputs], the logit first; only an `Auxiliary` asks for it.
+    """
+
+    def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
+
+
+class TranslatorFactory(Protocol):
+    """Makes a generator of images from images, ``source [B, Cs, H, W] → images in [−1, 1], [B, C, H, W]``."""
+
+    def __call__(self, *, source_shape: Shape, image_shape: Shape) -> nn.Module: ...
+
+
+class ConditionedGeneratorFactory(Protocol):
+    """Makes a generator, ``(condition [B, S, H, W], z [B, latent_dim] or None) → images in [−1, 1], [B, C, H, W]``.
+
+    There is noise z unless ``latent_dim`` is 0.
+    """
+
+    def __call__(self, *, source_shape: Shape, image_shape: Shape, latent_dim: int) -> nn.Module: ...
+
+
+class GaussianEncoderFactory(Protocol):
+    """Makes an encoder, ``images [B, C, H, W] → (mean, log-variance)``, both [B, latent_dim]."""
+
+    def __call__(self, *, image_shape: Shape, latent_dim: int) -> nn.Module: ...
+
+
+class PerceptualFactory(Protocol):
+    """Makes a frozen network, ``images in [−1, 1], [B, C, H, W] → list of maps``, by which images are compared.
+
+    Its attribute ``weights`` is what each map counts for.
+    """
+
+    def __call__(self) -> nn.Module: ...
