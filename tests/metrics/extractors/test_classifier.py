@@ -31,7 +31,7 @@ def test_digits(cache_dir: Path) -> None:
     classifier.prepare(data, CPU)
     image = torch.cat([image for _, image in split_batches(data, "test")])
     label = torch.cat([batch["label"] for batch in data.batches("test", 64)])
-    features, logits = classifier(image)
+    features, logits, _ = classifier(image)
     accuracy = (logits.argmax(1) == label).float().mean().item()
     assert accuracy >= 0.96
     assert classifier.describe()["accuracy"] == pytest.approx(accuracy)
@@ -119,7 +119,7 @@ def test_any_size_and_number(
 ) -> None:
     classifier, data = Classifier(), squares(num, size, channels)
     classifier.prepare(data, CPU)
-    features, logits = classifier(torch.zeros(3, *data.image_shape, dtype=torch.uint8))
+    features, logits, _ = classifier(torch.zeros(3, *data.image_shape, dtype=torch.uint8))
     assert features.shape == (3, 128) and logits.shape == (3, 4) and logits.isfinite().all()
 
 

@@ -47,7 +47,7 @@ def test_features_of_torch_fidelity(
     ours.prepare(data, CPU)
     assert torch.equal(torch.get_rng_state(), state)
     with torch.no_grad():
-        for mine, other in zip(ours(image), expected, strict=True):
+        for mine, other in zip(ours(image)[:2], expected, strict=True):
             assert mine is not None and mine.shape == other.shape and mine.dtype == torch.float32
             assert other.std(0).mean() > 0.01  # different images look different
             # float32 noise: torch-fidelity's own network differs by as much from itself in another memory format.

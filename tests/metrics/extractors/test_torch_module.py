@@ -28,7 +28,7 @@ def test_module_by_import_path(squares: Callable[..., ImageData], tmp_path: Path
     extractor.prepare(data, CPU)
     assert torch.equal(torch.get_rng_state(), state) and extractor.name == "conv2d"
     image = next(iter(data.batches("test", 6)))["image"]
-    features, logits = extractor(image)
+    features, logits, _ = extractor(image)
     assert features.shape == (6, 5) and logits is None  # feature maps are averaged over space
     torch.save(extractor.network.state_dict(), tmp_path / "weights.pt")
     again = TorchModule(
@@ -75,7 +75,7 @@ def test_torchscript_file_with_logits(squares: Callable[..., ImageData], tmp_pat
     torch.jit.script(Pair()).save(str(tmp_path / "pair.pt"))
     extractor = TorchModule(weights_path=str(tmp_path / "pair.pt"), label="mine")
     extractor.prepare(squares(), CPU)
-    features, logits = extractor(torch.full((2, 1, 16, 16), 255, dtype=torch.uint8))
+    features, logits, _ = extractor(torch.full((2, 1, 16, 16), 255, dtype=torch.uint8))
     assert extractor.name == "mine" and torch.equal(features, torch.ones(2, 16))
     assert logits is not None and torch.equal(logits, torch.ones(2, 4))
 
