@@ -55,7 +55,7 @@ class MomentSums:
         points = features.to(torch.float64)
         self.count += len(points)
         self.total += points.sum(dim=0)
-        self.outer += points.T @ points
+        self.outer.addmm_(points.T, points)
 
     def moments(self) -> Moments:
         """Returns the moments of all points.

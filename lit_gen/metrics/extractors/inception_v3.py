@@ -64,7 +64,9 @@ class InceptionV3(Extractor):
             published = PublishedWeights.at(URL_INCEPTION_V3)
             state, source = get_weights(published, self.weights_path, self.weights_sha256)
             sha256 = weights_hash(state)  # now: the network folds batch norm into the weights where they lie
-            self.hold(InceptionNetwork(_inception(state, source), self.compiled), device)
+            inception = _inception(state, source)
+            state.clear()  # the network has the tensors, and can let go of each as it lays it out anew
+            self.hold(InceptionNetwork(inception, self.compiled), device)
             self._sha256 = sha256
         else:
             self.hold(self.network, device)
