@@ -53,6 +53,6 @@ from lit_gen.metrics.memorisation_informed import MemorisationInformed
 from lit_gen.metrics.moments import FeatureMoments, Moments
 from lit_gen.metrics.precision_recall import PrecisionRecall
 from lit_gen.metrics.protocol import EvaluationProtocol
-from lit_gen.metrics.reference import labelled_batches, split_batches
 from lit_gen.metrics.result import EvaluationResult
 from lit_gen.metrics.rows import FeatureRows
+from lit_gen.metrics.split_share import labelled_batches, split_batches

@@ -1,12 +1,11 @@
 """Statistics of the real images, computed once and cached by content."""
 
-__all__ = ["Reference", "collect_reference", "labelled_batches", "positions", "split_batches"]
+__all__ = ["Reference", "collect_reference"]
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lit_gen.contracts import ImageData
@@ -16,6 +15,7 @@ from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.moments import FeatureMoments, Moments
 from lit_gen.metrics.rows import FeatureRows, LabelRows
+from lit_gen.metrics.split_share import labelled_batches
 
 log = logging.getLogger(__name__)
 
@@ -37,51 +37,6 @@ class Reference:
     labels: Tensor | None = None
     class_names: tuple[str, ...] = ()
     train_features: Tensor | None = None
-
-
-def positions(num: int, count: int) -> Tensor:
-    """Returns which of a split's images stand for it: ``count`` of ``num``, evenly spaced, int64 [count].
-
-    Evenly spaced, because splits are often sorted: by class, or like MNIST's test images by their writers' neatness.
-    """
-    assert 0 < count <= num, "a part of the split is asked for"
-    return torch.arange(count) * num // count
-
-
-def split_batches(
-    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Iterates over this process's share of a split, for the reference itself and for scores of real against real.
-
-    Arguments:
-        data: The images.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        batch_size: The number of images in a batch.
-        count: How many of the images to take, evenly spaced; all by default.
-
-    Yields:
-        The images' running numbers among all that are taken, int64 [N], and the images, uint8 [N, C, H, W].
-    """
-    for index, image, _ in labelled_batches(data, split, batch_size, count):
-        yield index, image
-
-
-def labelled_batches(
-    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
-) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
-    """Iterates like `split_batches`, over triples: the third is the images' classes, int64 [N], None without labels."""
-    num = data.num_images(split)
-    place = torch.full((num,), -1, dtype=torch.int64)
-    place[positions(num, count or num)] = torch.arange(count or num)
-    start = 0
-    for number, batch in enumerate(data.batches(split, batch_size)):
-        image = batch["image"]
-        here = place[start : start + len(image)]
-        start += len(image)
-        if number % world_size() == rank():
-            taken = here >= 0
-            label = batch.get("label")
-            yield here[taken], image[taken.to(image.device)], None if label is None else label[taken.to(label.device)]
 
 
 def collect_reference(

@@ -1,6 +1,6 @@
-"""A process's share of the batches of a split."""
+"""A process's share of a split, or of evenly spaced images of it."""
 
-__all__ = ["split_share"]
+__all__ = ["labelled_batches", "positions", "split_batches", "split_share"]
 
 from collections.abc import Iterator
 
@@ -9,7 +9,15 @@ from torch import Tensor
 
 from lit_gen.contracts import Batch, ImageData
 from lit_gen.metrics.distributed import rank, world_size
-from lit_gen.metrics.reference import positions
+
+
+def positions(num: int, count: int) -> Tensor:
+    """Returns which of a split's images stand for it: ``count`` of ``num``, evenly spaced, int64 [count].
+
+    Evenly spaced, because splits are often sorted: by class, or like MNIST's test images by their writers' neatness.
+    """
+    assert 0 < count <= num, "a part of the split is asked for"
+    return torch.arange(count) * num // count
 
 
 def split_share(data: ImageData, split: str, batch_size: int, count: int) -> Iterator[tuple[Tensor, Batch]]:
@@ -33,3 +41,31 @@ def split_share(data: ImageData, split: str, batch_size: int, count: int) -> Ite
         taken = wanted[place]
         if number % world_size() == rank() and taken.any():
             yield place[taken], {name: value[taken.to(value.device)] for name, value in batch.items()}
+
+
+def split_batches(
+    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Iterates over this process's share of a split, for the reference itself and for scores of real against real.
+
+    Arguments:
+        data: The images.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        batch_size: The number of images in a batch.
+        count: How many of the images to take, evenly spaced; all by default.
+
+    Yields:
+        The images' running numbers among all that are taken, int64 [N], and the images, uint8 [N, C, H, W].
+    """
+    for index, image, _ in labelled_batches(data, split, batch_size, count):
+        yield index, image
+
+
+def labelled_batches(
+    data: ImageData, split: str, batch_size: int = 256, count: int | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Iterates like `split_batches`, over triples: the third is the images' classes, int64 [N], None without labels."""
+    num = data.num_images(split)
+    chosen = positions(num, count or num)
+    for place, batch in split_share(data, split, batch_size, count or num):
+        yield torch.searchsorted(chosen, place), batch["image"], batch.get("label")

@@ -120,12 +120,6 @@ class GAN(AdversarialModule):
         outputs = 1 + self.auxiliary.num_outputs(self.num_classes)
         return discriminator(image_shape=self.image_shape, num_classes=told, num_outputs=outputs)  # type: ignore[call-arg]
 
-    def setup(self, stage: str) -> None:
-        # Penalties take float32, and so do samples drawn outside of training steps; neither suits other weights.
-        if stage == "fit" and self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
-            raise UserError(f"trainer.precision is {self.trainer.precision}; it can be 32-true, bf16-mixed or 16-mixed")
-        super().setup(stage)
-
     @property
     def players(self) -> Mapping[str, Player]:
         return self._players

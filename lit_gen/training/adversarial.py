@@ -136,6 +136,10 @@ class AdversarialModule(GenerativeModule, abc.ABC):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            # Penalties take float32, and so do images made outside of training steps; neither suits other weights.
+            if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
+                precision = self.trainer.precision
+                raise UserError(f"trainer.precision is {precision}; it can be 32-true, bf16-mixed or 16-mixed")
             check_strategy(self.trainer.strategy)
             count_batches_as_steps(self.trainer)
             self.options.apply_to_process()

@@ -49,12 +49,6 @@ class TranslationModule(AdversarialModule, abc.ABC):
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
         """Returns what is to be known of a held-out batch, means over its images, by name."""
 
-    def setup(self, stage: str) -> None:
-        # Images translated outside of training steps are float32, which does not suit other weights.
-        if stage == "fit" and self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
-            raise UserError(f"trainer.precision is {self.trainer.precision}; it can be 32-true, bf16-mixed or 16-mixed")
-        super().setup(stage)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Records `held_out`, with the same noise in every validation."""
         with isolated():

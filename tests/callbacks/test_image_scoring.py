@@ -19,7 +19,7 @@ from lit_gen.datamodules import Digits
 from lit_gen.errors import UserError
 from lit_gen.functional.noise import rand, randn
 from lit_gen.metrics.image_evaluator import ImageEvaluator
-from lit_gen.metrics.reference import positions
+from lit_gen.metrics.split_share import positions
 from lit_gen.training.module import GenerativeModule
 
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics import EvaluationResult, Evaluator, Features, split_batches
 from lit_gen.metrics.extractors import Classifier, Extractor
-from lit_gen.metrics.reference import positions
+from lit_gen.metrics.split_share import positions
 
 
 class Pixels(Extractor):
