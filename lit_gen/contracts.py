@@ -13,7 +13,8 @@ __all__ = [
     "SupportsAttributes",
     "SupportsChannelData",
     "SupportsDiscriminator",
-    "SupportsEncoding",
+    "SupportsEncode",
+    "SupportsEncoderMaps",
     "SupportsFeatureMaps",
     "SupportsLatents",
     "SupportsLogProb",
@@ -70,6 +71,19 @@ class SupportsLatents(Protocol):
 
     def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps latents [N, D], and labels [N] if the model is conditional, to images in [−1, 1], shape [N, C, H, W]."""
+
+
+@runtime_checkable
+class SupportsEncode(Protocol):
+    """A model that finds images' latents: of them `SupportsLatents.generate` makes what is most like the images."""
+
+    def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps images in [−1, 1], [B, C, H, W], to latents [B, D], without noise: to the mean of what is drawn otherwise.
+
+        Arguments:
+            image: The images.
+            label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
+        """
 
 
 @runtime_checkable
@@ -176,7 +190,7 @@ class SupportsStyleEncoder(Protocol):
 
 
 @runtime_checkable
-class SupportsEncoding(Protocol):
+class SupportsEncoderMaps(Protocol):
     """A translation network whose encoder can be asked for its maps."""
 
     encoded_channels: Sequence[int]

@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
-from lit_gen.contracts import Batch, Generators, Shape, SupportsEncoding
+from lit_gen.contracts import Batch, Generators, Shape, SupportsEncoderMaps
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, LeastSquaresLoss
 from lit_gen.functional.patch_nce import patch_nce
@@ -95,7 +95,7 @@ class CUT(TranslationModule):
         self.temperature, self.num_patches, self.flip_equivariance = temperature, num_patches, flip_equivariance
         self.discriminator_weight = discriminator_weight
         self.generator = generator(source_shape=self.source_shape, image_shape=self.image_shape)
-        if not isinstance(self.generator, SupportsEncoding):
+        if not isinstance(self.generator, SupportsEncoderMaps):
             raise UserError(
                 f"CUT compares maps of the generator's encoder, and {type(self.generator).__name__} has no `encode`; "
                 "ResNetTranslator has"
@@ -149,7 +149,7 @@ class CUT(TranslationModule):
             output: The generator's outputs, shape [B, C, H, W].
             flipped: Whether the generator was given the sources mirrored.
         """
-        assert isinstance(self.generator, SupportsEncoding)
+        assert isinstance(self.generator, SupportsEncoderMaps)
         with torch.no_grad():
             keys = self.generator.encode(source)
         queries = self.generator.encode(output)

@@ -221,14 +221,10 @@ class GAN(AdversarialModule):
         outputs = (discriminator or self.fast("discriminator"))(x, told)
         return (outputs, outputs[:, None][:, 1:]) if outputs.ndim == 1 else (outputs[:, 0], outputs[:, 1:])
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records the mean logit of held-out images, which falls when training images are learnt by heart."""
+    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Returns the mean logit of held-out images, which falls when training images are learnt by heart."""
         x, y = self._real(batch)
-        self.record_held_out({"logit/held_out": self._judge(x, y, self.discriminator)[0].mean()}, len(x))
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records the same on the test split."""
-        self.validation_step(batch, batch_idx)
+        return {"logit/held_out": self._judge(x, y, self.discriminator)[0].mean()}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns as many samples in [−1, 1] as the batch has images, of its labels if conditional."""

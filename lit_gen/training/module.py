@@ -16,7 +16,7 @@ from torch import Tensor
 from lit_gen.contracts import Batch
 from lit_gen.errors import UserError
 from lit_gen.training.recording import recorded_arguments
-from lit_gen.training.seeding import derive_seed
+from lit_gen.training.seeding import derive_seed, isolated
 from lit_gen.training.sharding import shard_networks_
 
 _STATE = "lit_gen_training"
@@ -136,11 +136,22 @@ class GenerativeModule(LightningModule):
             weighted = torch.stack([value.detach().double() * num, value.new_tensor(num, dtype=torch.float64)])
             self._held_out[name] = self._held_out.get(name, 0) + weighted
 
+    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Returns what is to be known of a held-out batch, means over its images, by name; most models have something.
+
+        Without a validation step there would be no validation at all, hence the empty answer.
+        """
+        return {}
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Looks at no held-out batch, unless a model does; without this step there would be no validation at all."""
+        """Records `held_out`, with the same noise in every validation."""
+        with isolated():
+            torch.manual_seed(derive_seed(self.run_seed, "held out", self.global_rank, batch_idx))
+            self.record_held_out(self.held_out(batch), len(next(iter(batch.values()))))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Likewise."""
+        """Records the same on the test split."""
+        self.validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
         self._report_held_out()

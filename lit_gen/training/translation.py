@@ -1,18 +1,15 @@
-"""What models that turn images into images share: their shapes, held-out batches, predictions."""
+"""What models that turn images into images share: their shapes, sources, predictions."""
 
 __all__ = ["TranslationModule"]
 
 import abc
-from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.options import TrainingOptions
-from lit_gen.training.seeding import derive_seed, isolated
 
 
 class TranslationModule(AdversarialModule, abc.ABC):
@@ -44,20 +41,6 @@ class TranslationModule(AdversarialModule, abc.ABC):
             batch: The sources, ``source`` of it.
             generator: The source of randomness of methods that draw; see `lit_gen.contracts.SupportsTranslate`.
         """
-
-    @abc.abstractmethod
-    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Returns what is to be known of a held-out batch, means over its images, by name."""
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records `held_out`, with the same noise in every validation."""
-        with isolated():
-            torch.manual_seed(derive_seed(self.run_seed, "held out", self.global_rank, batch_idx))
-            self.record_held_out(self.held_out(batch), len(next(iter(batch.values()))))
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Records the same on the test split."""
-        self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the batch's translation, images in [−1, 1]."""
