@@ -78,7 +78,7 @@ class SupportsEncode(Protocol):
     """A model that finds images' latents: of them `SupportsLatents.generate` makes what is most like the images."""
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Maps images in [−1, 1], [B, C, H, W], to latents [B, D], without noise: to the mean of what is drawn otherwise.
+        """Maps images in [−1, 1], [B, C, H, W], to latents [B, D], without noise: where they are drawn, to their mean.
 
         Arguments:
             image: The images.
