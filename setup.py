@@ -9,7 +9,7 @@ here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"', (here / "lit_gen" / "__init__.py").read_text("utf-8"), re.M)[1]
 mapped = {"lit_gen.datamodules": "datamodules", "lit_gen.callbacks": "callbacks", "lit_gen.configs": "configs"}
 
-test = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "scipy>=1.11,<1.18"]
+test = ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6"]
 
 setup(
     name="lit-gen",
@@ -37,6 +37,7 @@ setup(
         "pyyaml>=6.0",
         "typing_extensions>=4.12",
         "scikit-learn>=1.5",
+        "scipy>=1.11,<1.18",
     ],
     extras_require={"test": test, "dev": [*test, "ruff>=0.17,<0.18", "mypy>=2.4,<2.5", "build>=1.2"]},
     entry_points={"console_scripts": ["lit-gen=lit_gen.__main__:main"]},

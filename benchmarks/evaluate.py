@@ -176,7 +176,9 @@ def measure(contestant: str, folder: Path, options: argparse.Namespace) -> dict[
         command.append("--cpu")
     if options.threads:
         command += ["--threads", str(options.threads)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Numpy's and scipy's libraries have threads of their own.
+    threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **threads})
     if done.returncode:
         sys.exit(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_ENTRIES = 2**21  # float64 numbers in the largest tensor that a block needs: 16 MiB
+_ENTRIES = 2**20  # float64 numbers in the largest tensor that a block needs: 8 MiB
 _LONGEST = 1024
 _CACHED = 2**17  # float64 numbers that stay in a core's cache: differences are made in pieces of 1 MiB
 _SLACK = 1e-12  # of a squared distance: more than sums of squares in another order differ by, and nothing else
 
 
 def block_length(dim: int) -> int:
-    """Returns how many points of a dimension make a block, so that a few blocks stay within some 64 MiB."""
+    """Returns how many points of a dimension make a block, so that a few blocks stay within some 32 MiB."""
     return min(_LONGEST, max(1, _ENTRIES // dim))
 
 

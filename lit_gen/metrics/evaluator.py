@@ -162,8 +162,6 @@ class Evaluator:
         through = FeaturePass(self.extractor, device, self.precision, self.batch_size)
         empty = through.probe(data.image_shape)
         dimensions = empty.features.shape[1]
-        if "moments" in needs and count <= dimensions:
-            needs |= {"features"}  # then no more than there are moments, and faster and more exact
         if "moments" in needs and self.num_samples < dimensions and rank() == 0:
             log.warning(
                 "num_samples is %d, fewer than the %d features of %s: FID is far too high, compare it with that of as "

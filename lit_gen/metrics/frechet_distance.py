@@ -11,7 +11,7 @@ from typing_extensions import Self
 from lit_gen.functional.frechet import frechet_distance, frechet_influence
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.generative_metric import GenerativeMetric, Need
-from lit_gen.metrics.moments import Moments, MomentSums
+from lit_gen.metrics.moments import Moments, MomentSums, moments_of
 from lit_gen.metrics.rows import OrderedRows
 from lit_gen.metrics.settings import Settings
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lit_gen.metrics.reference import Reference
 
 KEPT = 2048
-"""Of so many images, the first, features are kept: they tell the spread, and all of few images give exact sums."""
+"""Of so many images, the first, features are kept: they tell the spread. Only what comes after them is summed up."""
 
 
 def kept_points(moments: Moments, features: Tensor | None) -> Tensor | None:
@@ -81,17 +81,22 @@ class FrechetDistance(MomentSums, OrderedRows, GenerativeMetric):
 
     def update(self, features: Features, index: Tensor | None = None) -> None:
         """Takes in N generated images, whose features are of shape [N, D] and whose index is of shape [N]."""
+        points = features.features
         if index is None:
-            index = torch.arange(len(features.features)) + int(self.count)
-        self.accumulate(features.features)
+            index = torch.arange(len(points)) + sum(len(seen) for seen in self.index) + int(self.count)
         kept = index < KEPT
-        self.append(features.features[kept.to(features.features.device)], index[kept])
+        if kept.all():  # without a copy
+            self.append(points, index)
+            self.accumulate(points[:0])
+        else:
+            self.append(points[kept.to(points.device)], index[kept])
+            self.accumulate(points[~kept.to(points.device)])
 
     def compute(self) -> dict[str, Tensor]:
         """Returns ``fid`` ≥ 0; 0 is best; and its standard error ``fid_std``."""
-        fake, kept = self.moments(), self.ordered()
-        device = kept.device
-        real = Moments(self.real.mean.to(device), self.real.covariance.to(device), self.real.num)
-        points = kept_points(fake, kept), None if self.real_features is None else self.real_features.to(device)
+        kept = self.ordered()
+        fake = self.moments(kept) if int(self.count) else moments_of(kept)
+        real = self.real.to(kept.device)
+        points = kept_points(fake, kept), None if self.real_features is None else self.real_features.to(kept.device)
         distance = frechet_distance(fake.mean, fake.covariance, real.mean, real.covariance, *points)
         return {"fid": distance, "fid_std": standard_error(kept, fake, real, *points)}

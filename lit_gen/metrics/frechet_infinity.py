@@ -83,7 +83,7 @@ class FrechetInfinity(OrderedRows, GenerativeMetric):
         sizes = _subset_sizes(len(fake), fake.shape[1], self.points)
         if len(fake) < 20 or len(set(sizes)) < self.points:
             raise ValueError(f"{len(fake)} images are too few for subsets of {self.points} sizes")
-        mean, covariance = self.real.mean.to(fake.device), self.real.covariance.to(fake.device)
+        mean, covariance, _ = self.real.to(fake.device)
         of_real = None if self.real_features is None else self.real_features.to(fake.device)
         random = np.random.RandomState(self.seed)
         distances, shares, weight = [], torch.zeros(len(fake), dtype=torch.float64), _intercept_weights(sizes)

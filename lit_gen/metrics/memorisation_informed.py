@@ -85,7 +85,7 @@ class MemorisationInformed(OrderedRows, GenerativeMetric):
     def compute(self) -> dict[str, Tensor]:
         """Returns ``mifid`` ≥ 0, 0 being best, ``memorisation_distance`` in [0, 1], and their standard errors."""
         fake = self.ordered()
-        mean, covariance = self.real.mean.to(fake.device), self.real.covariance.to(fake.device)
+        mean, covariance, _ = self.real.to(fake.device)
         of_real = None if self.real_features is None else self.real_features.to(fake.device)
         first = moments_of(fake)
         fid = frechet_distance(first.mean, first.covariance, mean, covariance, fake, of_real)

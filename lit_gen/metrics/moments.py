@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
 
 from lit_gen.metrics.features import Features
 
@@ -16,59 +17,77 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: float64, shape [D].
-        covariance: With N − 1 in the denominator, float64, shape [D, D].
+        covariance: With N − 1 in the denominator, float64, shape [D, D]; None where N ≤ D points, which are less, stand
+            beside it.
         num: N.
     """
 
     mean: Tensor
-    covariance: Tensor
+    covariance: Tensor | None
     num: int
+
+    def to(self, device: torch.device) -> "Moments":
+        """Returns the moments on a device."""
+        covariance = None if self.covariance is None else self.covariance.to(device)
+        return Moments(self.mean.to(device), covariance, self.num)
 
 
 def moments_of(points: Tensor) -> Moments:
-    """Returns the moments of points [N, D] that are all there."""
-    x = points.to(torch.float64)
-    mean = x.mean(dim=0)
-    centred = x - mean
-    return Moments(mean, centred.T @ centred / (len(x) - 1), len(x))
+    """Returns the moments of points [N, D] that are all there; without the covariance if N ≤ D."""
+    # In parts: torch would make a copy of all points in float64.
+    mean = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in points.split(128)]).sum(dim=0) / len(points)
+    if len(points) <= points.shape[1]:
+        return Moments(mean, None, len(points))
+    centred = points.to(torch.float64) - mean
+    return Moments(mean, centred.T @ centred / (len(points) - 1), len(points))
 
 
 class MomentSums:
     """The sums that moments come from, as states of the torchmetrics Metric that this is mixed into.
 
     Sums in float64 of float32 features: no batch size, order or number of processes shows in the result beyond the last
-    few of sixteen digits.
+    few of sixteen digits. A process that has seen nothing holds no sum of products, D² numbers, but none of them.
     """
 
     count: Tensor
     total: Tensor
-    outer: Tensor
+    outer: list[Tensor] | Tensor
 
     def add_sums(self: Any, num_features: int) -> None:
         """Registers the states for D features."""
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(num_features, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("outer", torch.zeros(num_features, num_features, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("outer", [], dist_reduce_fx="cat")
 
     def accumulate(self, features: Tensor) -> None:
         """Adds points of shape [N, D]."""
+        assert isinstance(self.outer, list), "points are added before the sums are gathered"
         points = features.to(torch.float64)
+        if not self.outer:
+            self.outer.append(points.new_empty(0, points.shape[1], points.shape[1]))
+        if not len(points):
+            return
+        if not len(self.outer[0]):
+            self.outer[0] = points.new_zeros(1, points.shape[1], points.shape[1])
         self.count += len(points)
         self.total += points.sum(dim=0)
-        self.outer.addmm_(points.T, points)
+        self.outer[0][0].addmm_(points.T, points)
 
-    def moments(self) -> Moments:
-        """Returns the moments of all points.
+    def moments(self, also: Tensor | None = None) -> Moments:
+        """Returns the moments of all points, and of others of shape [N, D] that were not added.
 
         Raises:
             ValueError: If there are fewer than two.
         """
-        count = int(self.count)
+        points = self.total.new_empty(0, len(self.total)) if also is None else also.to(torch.float64)
+        count = int(self.count) + len(points)
         if count < 2:
             raise ValueError(f"a covariance needs at least 2 images, not {count}")
-        mean = self.total / count
-        covariance = (self.outer - count * torch.outer(mean, mean)) / (count - 1)
-        return Moments(mean, covariance, count)
+        mean = (self.total + points.sum(dim=0)) / count
+        covariance = points.T @ points
+        for outer in dim_zero_cat(self.outer):
+            covariance += outer
+        return Moments(mean, covariance.addr_(mean, mean, alpha=-count).div_(count - 1), count)
 
 
 class FeatureMoments(MomentSums, Metric):

@@ -13,7 +13,7 @@ from lit_gen.metrics.cache import Cache, code_hash
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
-from lit_gen.metrics.moments import FeatureMoments, Moments
+from lit_gen.metrics.moments import FeatureMoments, Moments, moments_of
 from lit_gen.metrics.rows import FeatureRows, LabelRows
 from lit_gen.metrics.split_share import labelled_batches
 
@@ -25,7 +25,8 @@ class Reference:
     """What metrics know of the real images.
 
     Attributes:
-        moments: Mean and covariance of the features, if a metric needs them.
+        moments: Mean and covariance of the features, if a metric needs them; where there are no more images than
+            features, the mean alone, beside them all.
         features: The features of all real images, float32, shape [M, D], if a metric needs them.
         labels: Their classes, int64, shape [M], if a metric needs them.
         class_names: The classes' names in the order of their labels.
@@ -53,6 +54,9 @@ def collect_reference(
         empty: Features of zero images, which tell their widths.
         cache: Where statistics are looked for and kept.
     """
+    few = "moments" in needs and count <= empty.features.shape[1]
+    if few:  # the features themselves are less than their moments, faster to reckon with, and more exact
+        needs = {*needs, "features"} - {"moments"}
     wanted = [kind for kind in ("moments", "features", "labels") if kind in needs]
     key = {
         "code": code_hash(),
@@ -67,15 +71,15 @@ def collect_reference(
     if sum_over_ranks(int(len(found) == len(wanted))) < world_size():
         if rank() == 0:
             log.info("Computing the %s features of %d real images, once.", through.extractor.name, count)
-        moments = FeatureMoments(empty.features.shape[1]).to(through.statistics_device)
+        sums = FeatureMoments(empty.features.shape[1]).to(through.statistics_device)
         rows = FeatureRows().to(through.statistics_device)
         classes = LabelRows().to(through.statistics_device)
-        kinds = (("moments", moments), ("features", rows), ("labels", classes))
+        kinds = (("moments", sums), ("features", rows), ("labels", classes))
         consumers = [consumer for kind, consumer in kinds if kind in wanted]
         through.feed(labelled_batches(data, split, through.batch_size, count), empty, consumers)
         found = {}
         if "moments" in wanted:
-            found["moments"] = moments.compute()._asdict()
+            found["moments"] = sums.compute()._asdict()
         if "features" in wanted:
             found["features"] = {"features": rows.compute()}
         if "labels" in wanted:
@@ -83,8 +87,10 @@ def collect_reference(
         if rank() == 0:
             for kind, entry in found.items():
                 cache.put(f"real_{kind}", key, entry)
+    features = found["features"]["features"] if "features" in found else None
+    moments = moments_of(features) if few and features is not None else None
     return Reference(
-        moments=Moments(**found["moments"]) if "moments" in found else None,
-        features=found["features"]["features"] if "features" in found else None,
+        moments=Moments(**found["moments"]) if "moments" in found else moments,
+        features=features,
         labels=found["labels"]["labels"] if "labels" in found else None,
     )

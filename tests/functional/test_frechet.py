@@ -147,3 +147,15 @@ def test_influence_is_the_derivative_in_a_points_weight(num: int) -> None:
     by_points = frechet_influence(x, mu, x.T.cov(), mean, covariance, x)
     by_moments = frechet_influence(x, mu, x.T.cov(), mean, covariance)
     torch.testing.assert_close(by_points, by_moments, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("num", [2, 3, 150])
+def test_points_of_the_factor_itself_need_no_equation_to_be_solved(num: int) -> None:
+    generator = torch.Generator().manual_seed(14)
+    x = torch.randn(num, 150, generator=generator, dtype=torch.float64)
+    y = 2.0 * torch.randn(200, 150, generator=generator, dtype=torch.float64) + 1.0
+    statistics = x.mean(0), None, y.mean(0), y.T.cov()
+    own = frechet_influence(x, *statistics, x)
+    solved = frechet_influence(x.clone(), *statistics, x)  # elsewhere in memory: any points
+    torch.testing.assert_close(own, solved, rtol=1e-9, atol=1e-7)
+    torch.testing.assert_close(frechet_influence(x[:2], *statistics, x), own[:2] - own[:2].mean(), rtol=1e-9, atol=1e-7)

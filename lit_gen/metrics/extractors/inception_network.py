@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lit_gen.functional.resize import resize_tensorflow1
 
 SIZE = 299
-_STEM, _BODY = 2, 8
+_STEM, _BODY = 1, 4
 
 
 def _fold_(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
@@ -22,8 +22,8 @@ def _fold_(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 class InceptionNetwork(nn.Module):
     """Creates the network from torch-fidelity's: batch norm folded, channels last, the resize two matrix products.
 
-    On a CPU the layers up to 35 × 35 pixels see two images at a time, the rest eight, whatever the batch: larger
-    activations leave the caches, and the first layers take 8 MB per image. That is a tenth faster than batches of 32.
+    On a CPU the layers up to 35 × 35 pixels see one image at a time, the rest four, whatever the batch: larger
+    activations leave the caches, and take memory. That is a tenth faster than batches of 32.
 
     Arguments:
         inception: torch-fidelity's network with its weights, which need no gradients; it is taken apart, weights too.
