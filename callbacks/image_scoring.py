@@ -29,8 +29,10 @@ Task = Literal["translation", "reconstruction"]
 
 def image_misfit(evaluator: ImageEvaluator, model: Any, data: ImageData) -> str | None:
     """Says why a model or its data have nothing to score by an evaluator's metrics; None if they have."""
-    if not data.num_images(evaluator.split):
-        return f"the data have no {evaluator.split} images"
+    if data.num_images(evaluator.split) < 2:  # of one, nobody knows how far others would lie from it
+        return (
+            f"the data have {'fewer than two' if data.num_images(evaluator.split) else 'no'} {evaluator.split} images"
+        )
     name = type(model).__name__
     if evaluator.weighs and not isinstance(model, SupportsLogProb):
         return f"{name} has no likelihood (log_prob), which {', '.join(evaluator.weighs)} would be of"

@@ -77,8 +77,8 @@ class JudgeEvaluator:
 
     def misfit(self, model: Any, data: ImageData) -> str | None:
         """Says why a model or its data have nothing to judge; None if they have."""
-        if not data.num_images(self.split):
-            return f"the data have no {self.split} images"
+        if data.num_images(self.split) < 2:  # of one, nobody knows how far others would lie from it
+            return f"the data have {'fewer than two' if data.num_images(self.split) else 'no'} {self.split} images"
         if data.num_images("train") < 2:
             return f"there are fewer than 2 train images of {data.name} to train networks on that judge"
         if min(data.image_shape[1:]) < _LEAST:
