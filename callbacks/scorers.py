@@ -2,7 +2,7 @@
 
 __all__ = ["ImageScorer", "JudgeScorer", "Scorer"]
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
@@ -11,14 +11,14 @@ from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.image_evaluator import ImageEvaluator
 from lit_gen.metrics.image_result import ImageResult
-from lit_gen.metrics.judge_evaluator import JudgeEvaluator
+from lit_gen.metrics.judge_evaluator import TASK, JudgeEvaluator
 from lit_gen.training.seeding import derive_seed
 
 
 class Scorer(Protocol):
     """An evaluator, and how a model answers it."""
 
-    tasks: tuple[str, ...]
+    tasks: ClassVar[tuple[str, ...]]
     """What its scores' names may end in, in brackets."""
 
     @property
@@ -55,7 +55,7 @@ class ImageScorer:
         evaluator: The evaluator.
     """
 
-    tasks = ("translation", "reconstruction", "likelihood")
+    tasks: ClassVar[tuple[str, ...]] = ("translation", "reconstruction", "likelihood")
 
     def __init__(self, evaluator: ImageEvaluator) -> None:
         self.evaluator, self.metrics = evaluator, evaluator.metrics
@@ -77,7 +77,7 @@ class JudgeScorer:
         evaluator: The evaluator.
     """
 
-    tasks = ("recognition",)
+    tasks: ClassVar[tuple[str, ...]] = (TASK,)
 
     def __init__(self, evaluator: JudgeEvaluator) -> None:
         self.evaluator, self.metrics = evaluator, evaluator.metrics
