@@ -13,18 +13,17 @@ from torch import Tensor
 
 from lit_gen.callbacks.ema import find_ema
 from lit_gen.callbacks.evaluation_budget import EvaluationBudget, validates_last
-from lit_gen.callbacks.image_scoring import image_misfit, prepare_images, score_images
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
 from lit_gen.callbacks.score_monitors import ScoreMonitors
+from lit_gen.callbacks.scorers import ImageScorer, JudgeScorer, Scorer
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
-from lit_gen.metrics import EvaluationResult, Evaluator
+from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageResult, JudgeEvaluator
 from lit_gen.metrics.extractors import Classifier, Extractor
-from lit_gen.metrics.image_evaluator import ImageEvaluator
-from lit_gen.metrics.image_result import ImageResult, results_dict
+from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
 from lit_gen.training.seeding import isolated
 
@@ -49,7 +48,8 @@ class Evaluation(Callback):
     Arguments:
         metrics: The metrics of samples, such as ``fid``, ``kid``, ``pr`` (see `lit_gen.metrics.Evaluator`); ``psnr``,
             ``ssim``, ``l1``, ``lpips`` of translations or reconstructions, ``bpd``, ``nll`` of a likelihood, over every
-            image of the split; none turns scoring off, and with it the checkpoints that watch its scores.
+            image of the split; ``segmentation``, ``attribute_accuracy``, ``domain_accuracy``: what networks recognise
+            in translations; none turns scoring off, and with it the checkpoints that watch its scores.
         extractor: What the metrics see the images through; a `Classifier` of the training data by default.
         num_samples: The number of images drawn.
         every_n_validations: Only every n-th validation is scored.
@@ -91,13 +91,13 @@ class Evaluation(Callback):
         self.last_result: EvaluationResult | None = None
         self.last_results: list[EvaluationResult | ImageResult] = []
         self._evaluator: Evaluator | None = None
-        self._image_evaluator: ImageEvaluator | None = None
+        self._scorers: list[Scorer] = []
         self._validations = 0
         self._budget = EvaluationBudget(max_share)
         self._monitors = ScoreMonitors()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._evaluator = self._image_evaluator = None
+        self._evaluator, self._scorers = None, []
         if stage == "predict" or trainer.fast_dev_run or not self.metrics:  # type: ignore[attr-defined]
             self._monitors.switch_off(trainer)
             return
@@ -108,14 +108,17 @@ class Evaluation(Callback):
         if isinstance(data, PointData):  # no pictures; `PointsView` measures them
             self._monitors.switch_off(trainer)
             return
-        sets, images = split_names(self.metrics)
+        sets, images, judges = split_names(self.metrics)
+        how = (split, None, self.batch_size, self.seed)
         if images:
-            self._prepare_images(trainer, pl_module, data, split, images)
+            self._add(trainer, pl_module, data, ImageScorer(ImageEvaluator(images, *how, **self._image_settings)))
+        if judges:
+            self._add(trainer, pl_module, data, JudgeScorer(JudgeEvaluator(judges, *how)))
         reason = self._misfit(pl_module, data, split) if sets else None
         if reason:
             rank_zero_warn(f"Evaluation is off, no {', '.join(sets)} will be computed: {reason}")
         if reason or not sets:
-            self._monitors.switch_off(trainer, of_images=False)
+            self._monitors.switch_off(trainer, others=(*ImageScorer.tasks, *JudgeScorer.tasks))
             return
         # Now, not when first needed: whatever is missing is said before training, and this is no inference mode, in
         # which a classifier could not be trained.
@@ -130,18 +133,15 @@ class Evaluation(Callback):
         with isolated():
             self._evaluator.prepare(cast(ImageData, data), trainer.strategy.root_device)
 
-    def _prepare_images(
-        self, trainer: Trainer, pl_module: LightningModule, data: Any, split: str, metrics: list[str]
-    ) -> None:
-        evaluator = ImageEvaluator(metrics, split, None, self.batch_size, self.seed, **self._image_settings)
-        reason = image_misfit(evaluator, pl_module, data)
+    def _add(self, trainer: Trainer, pl_module: LightningModule, data: Any, scorer: Scorer) -> None:
+        reason = scorer.misfit(pl_module, data)
         if reason:
-            rank_zero_warn(f"Evaluation is off, no {', '.join(metrics)} will be computed: {reason}")
-            self._monitors.switch_off(trainer, of_images=True)
+            rank_zero_warn(f"Evaluation is off, no {', '.join(scorer.metrics)} will be computed: {reason}")
+            self._monitors.switch_off(trainer, only=scorer.tasks)
             return
         with isolated():
-            prepare_images(evaluator, pl_module, data, trainer.strategy.root_device)
-        self._image_evaluator = evaluator
+            scorer.prepare(pl_module, data, trainer.strategy.root_device)
+        self._scorers.append(scorer)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or not self._is_on:
@@ -196,7 +196,7 @@ class Evaluation(Callback):
 
     @property
     def _is_on(self) -> bool:
-        return self._evaluator is not None or self._image_evaluator is not None
+        return self._evaluator is not None or bool(self._scorers)
 
     def _put_off(self, trainer: Trainer) -> None:
         self._budget.put_off += 1
@@ -215,9 +215,8 @@ class Evaluation(Callback):
                 assert isinstance(pl_module, SupportsSample), "setup has seen to that"
                 self.last_result = self._evaluator.evaluate(self._samples(pl_module), weights)
                 results.append(self.last_result)
-            if self._image_evaluator is not None:
-                device = trainer.strategy.root_device
-                results += score_images(self._image_evaluator, pl_module, device, weights)
+            for scorer in self._scorers:
+                results += scorer.score(pl_module, trainer.strategy.root_device, weights)
         self.last_results = results
         report(pl_module, {name: score for result in results for name, score in result.named().items()})
         if trainer.state.fn == "fit":

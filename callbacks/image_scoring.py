@@ -1,6 +1,6 @@
 """What a model makes of the images of a split, for the scores of single images."""
 
-__all__ = ["image_misfit", "paired_task", "prepare_images", "score_images"]
+__all__ = ["image_misfit", "noise_of", "paired_task", "prepare_images", "score_images"]
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -18,9 +18,10 @@ from lit_gen.contracts import (
     SupportsTranslate,
 )
 from lit_gen.errors import UserError
-from lit_gen.functional.quantize import from_uint8, to_uint8
+from lit_gen.functional.quantize import to_uint8
 from lit_gen.metrics.image_evaluator import Answer, ImageEvaluator
 from lit_gen.metrics.image_result import ImageResult
+from lit_gen.metrics.split_share import on_device
 from lit_gen.training.seeding import derive_seed, generators
 
 Task = Literal["translation", "reconstruction"]
@@ -28,8 +29,10 @@ Task = Literal["translation", "reconstruction"]
 
 def image_misfit(evaluator: ImageEvaluator, model: Any, data: ImageData) -> str | None:
     """Says why a model or its data have nothing to score by an evaluator's metrics; None if they have."""
-    if not data.num_images(evaluator.split):
-        return f"the data have no {evaluator.split} images"
+    if data.num_images(evaluator.split) < 2:  # of one, nobody knows how far others would lie from it
+        return (
+            f"the data have {'fewer than two' if data.num_images(evaluator.split) else 'no'} {evaluator.split} images"
+        )
     name = type(model).__name__
     if evaluator.weighs and not isinstance(model, SupportsLogProb):
         return f"{name} has no likelihood (log_prob), which {', '.join(evaluator.weighs)} would be of"
@@ -82,7 +85,7 @@ def _answers(evaluator: ImageEvaluator, model: Any, device: torch.device) -> Ite
     with torch.no_grad():
         for place, stored in evaluator.batches():
             output = target = log_prob = None
-            batch = {name: _on(value, device) for name, value in stored.items()}
+            batch = on_device(stored, device)
             if evaluator.compares:
                 output, target = _pair(evaluator, model, batch, place)
             if evaluator.weighs:
@@ -91,7 +94,7 @@ def _answers(evaluator: ImageEvaluator, model: Any, device: torch.device) -> Ite
 
 
 def _pair(evaluator: ImageEvaluator, model: Any, batch: dict[str, Tensor], place: Tensor) -> tuple[Tensor, Tensor]:
-    noise = _noise(evaluator.seed, place)
+    noise = noise_of(evaluator.seed, place)
     if evaluator.task == "translation":
         # The wanted image is kept from the model.
         made = model.translate({name: value for name, value in batch.items() if name != "image"}, noise)
@@ -111,7 +114,7 @@ def _log_prob(evaluator: ImageEvaluator, model: Any, batch: Batch, place: Tensor
     image, label = batch["image"], _label(model, batch)
     total = torch.zeros(len(image), dtype=torch.float64)
     for draw in range(evaluator.num_draws):
-        log_prob = model.log_prob(image, label, _noise(derive_seed(evaluator.seed, "draw", draw), place))
+        log_prob = model.log_prob(image, label, noise_of(derive_seed(evaluator.seed, "draw", draw), place))
         if log_prob.shape != total.shape:
             raise UserError(
                 f"log_prob of {type(model).__name__} gave {tuple(log_prob.shape)} numbers for {len(image)} images: it "
@@ -121,7 +124,8 @@ def _log_prob(evaluator: ImageEvaluator, model: Any, batch: Batch, place: Tensor
     return total / evaluator.num_draws
 
 
-def _noise(seed: int, place: Tensor) -> Generators:
+def noise_of(seed: int, place: Tensor) -> Generators:
+    """Returns the source of randomness of each image of a batch by the images' places in the split, int64 [N]."""
     places = place.tolist()
     # Networks with noise of their own (dropout at test, say) draw it from the global generator.
     torch.manual_seed(derive_seed(seed, "batch", *places[:1]))
@@ -136,9 +140,3 @@ def _log_prob_of(model: Any) -> str:
     """Returns what a model's log-probabilities are of, in the model's words if it has some."""
     words = str(getattr(model, "log_prob_of", "8-bit images"))
     return words if getattr(model, "num_classes", None) is None else f"{words}, given their class"
-
-
-def _on(value: Tensor, device: torch.device) -> Tensor:
-    """Moves a tensor to a device, where images, uint8 [B, C, H, W], become float32 in [−1, 1]."""
-    moved = value.to(device)
-    return from_uint8(moved) if moved.dtype == torch.uint8 and moved.ndim == 4 else moved

@@ -2,9 +2,9 @@
 
 __all__ = ["ScoreMonitors"]
 
-from pytorch_lightning import Callback, Trainer
+from collections.abc import Collection
 
-from lit_gen.metrics.image_evaluator import IMAGE_METRICS
+from pytorch_lightning import Callback, Trainer
 
 
 class ScoreMonitors:
@@ -16,15 +16,16 @@ class ScoreMonitors:
     def __init__(self) -> None:
         self._held: dict[Callback, int] = {}
 
-    def switch_off(self, trainer: Trainer, of_images: bool | None = None) -> None:
-        """Keeps checkpoints from asking for scores that never come.
+    def switch_off(self, trainer: Trainer, only: Collection[str] | None = None, others: Collection[str] = ()) -> None:
+        """Keeps checkpoints from asking for scores that never come; by default, for any.
 
         Arguments:
             trainer: The trainer.
-            of_images: Which scores never come: those of single images, or those of samples; by default, all.
+            only: What the scores that never come are of, such as ``likelihood``, in the brackets of their names.
+            others: What those are of that may yet come.
         """
-        for callback, metric in self._watching(trainer):
-            if of_images is None or (metric in IMAGE_METRICS) == of_images:
+        for callback, of in self._watching(trainer):
+            if (only is None or of in only) and of not in others:
                 callback.save_top_k = 0  # type: ignore[attr-defined]
 
     def hold(self, trainer: Trainer) -> None:
@@ -41,11 +42,10 @@ class ScoreMonitors:
         self._held.clear()
 
     def _watching(self, trainer: Trainer) -> list[tuple[Callback, str]]:
-        """Returns the callbacks that watch a score, each with the metric's name."""
+        """Returns the callbacks that watch a score, each with what stands in brackets in the score's name."""
         found: list[tuple[Callback, str]] = []
         for callback in trainer.checkpoint_callbacks:
             monitor = getattr(callback, "monitor", None)
             if isinstance(monitor, str) and monitor.endswith("]") and hasattr(callback, "save_top_k"):
-                metric = monitor.partition("[")[0].removesuffix("_mean").removesuffix("_std")
-                found.append((callback, metric))
+                found.append((callback, monitor.rpartition("[")[2].removesuffix("]")))
         return found

@@ -137,6 +137,19 @@ class ImageDataModule(LightningDataModule, ABC):
         return None
 
     @property
+    def num_segments(self) -> int | None:
+        """The number of classes that pixels of images are known to be of, or None when they are not known."""
+        return self.num_label_classes
+
+    def segmentation(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns which class each pixel is of, integers [B, H, W], 255 where it is unknown.
+
+        Arguments:
+            batch: A batch of `batches`, whose images are uint8.
+        """
+        return batch["label_map"]
+
+    @property
     def attribute_names(self) -> Sequence[str] | None:
         """The names of the attributes that images have or have not, or None when there are none."""
         return None

@@ -3,6 +3,7 @@
 __all__ = ["Sprites"]
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from lit_gen.datamodules.splits import share_out
 from lit_gen.datamodules.sprite_arrays import SpriteArrays
 from lit_gen.datamodules.table import Table, Where
 from lit_gen.errors import UserError, nearest
-from lit_gen.functional.label_colours import label_colours
+from lit_gen.functional.label_colours import label_colours, labels_of_colours
 
 _KINDS = ("images", "paired", "label_maps", "unpaired", "attributes")
 
@@ -120,6 +121,15 @@ class Sprites(ImageDataModule):
     def num_label_classes(self) -> int | None:
         """The number of classes in segmentations, or None when the images come without."""
         return self.arrays.num_parts if self.kind == "label_maps" else None
+
+    @property
+    def num_segments(self) -> int | None:
+        """The number of classes in segmentations, or None when the images come without."""
+        return self.arrays.num_parts if self.paired else None
+
+    def segmentation(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Returns which part of a sprite each pixel is of, integers [B, H, W]."""
+        return labels_of_colours(batch["source"]) if self.kind == "paired" else batch["label_map"]
 
     @property
     def attribute_names(self) -> tuple[str, ...] | None:

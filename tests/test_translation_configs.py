@@ -1,6 +1,7 @@
 """Every shipped configuration of translation runs, with small networks: steps, a validation, grids, checkpoints."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_configuration_runs(path: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIT_GEN_DATA", str(data))
+    monkeypatch.setenv("LIT_GEN_CACHE", str(data / "cache"))
     monkeypatch.chdir(tmp_path)
     given = yaml.safe_load(path.read_text("utf-8"))
     init = {**given["model"].get("init_args", {}), **small_networks(given["model"])}
@@ -90,6 +92,11 @@ def test_every_configuration_runs(path: Path, data: Path, tmp_path: Path, monkey
     monitor = given["checkpoint"]["monitor"]
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows if row[monitor]] == ["2", "4"]
+    for step in (2, 4):  # whatever is asked for can be had
+        entry = json.loads((run / "evaluation" / f"step_{step:08d}.json").read_text())
+        results = [entry, *entry.get("more", [])]
+        settings = {name for result in results for name in result["protocol"]["settings"]}
+        assert settings >= set(given["evaluation"]["metrics"])
     model = lit_gen.load(run / "checkpoints" / "last.ckpt")
     source, parts = torch.zeros(1, *model.source_shape), 3
     batch = {"source": source, "label_map": source[:, 0].long(), "instance": source[:, 0].int()}

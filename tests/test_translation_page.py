@@ -63,7 +63,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commands_run_and_write_what_the_page_says(page: Path) -> None:
-    assert [command[0] for command in COMMANDS] == ["fit"] * 3 + ["translate"] * 4 + ["predict"] * 2 + ["evaluate"] * 2
+    assert [command[0] for command in COMMANDS] == ["fit"] * 3 + ["translate"] * 4 + ["predict"] * 2 + ["evaluate"] * 4
     for command in COMMANDS:
         own = OF_FOLDERS if command[0] == "fit" and "--data.folder" in command else ()
         blocks = ("--model.generator.blocks", "1") if "translation/cyclegan_unpaired_images" in command else ()
@@ -73,7 +73,12 @@ def test_the_commands_run_and_write_what_the_page_says(page: Path) -> None:
         assert sizes == {"one.png": (9, 31), "deep/two.png": (9, 31), "large.png": (700, 140)}
     counts = {name: len(list(Path(name).iterdir())) for name in ("zebras", "horses", "predictions", "sprites")}
     assert counts == {"zebras": 10, "horses": 10, "predictions": 10, "sprites": 6}
-    scores = [json.loads(Path(name).read_text())["metrics"] for name in ("pairs.json", "fid.json")]
+    written = [json.loads(Path(name).read_text()) for name in ("pairs.json", "fid.json", "segmentation.json")]
+    scores = [entry["metrics"] for entry in (*written, *written[2]["more"])]
+    domains = json.loads(Path("domains.json").read_text())
+    assert domains["metrics"].keys() >= {"domain_accuracy_mean", "domain_accuracy_back_mean", "cycle_psnr_mean"}
+    assert domains["real"].keys() == {"domain_accuracy_mean", "domain_accuracy_back_mean"}
+    assert "l1_mean" in scores[2] and scores[3].keys() >= {"segmentation_accuracy_mean", "segmentation_iou_mean"}
     assert scores[0].keys() >= {"psnr_mean", "ssim_mean", "l1_mean"} and scores[1].keys() >= {"fid", "kid_mean"}
 
 

@@ -4,7 +4,7 @@ __all__ = ["run"]
 
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from lit_gen.callbacks.image_scoring import prepare_images, score_images
 from lit_gen.callbacks.sampling import draw
+from lit_gen.callbacks.scorers import ImageScorer, JudgeScorer, Scorer
 from lit_gen.commands.arguments import flag_values, flag_words
 from lit_gen.commands.checkpointed import (
     checkpoint_parser,
@@ -31,9 +31,8 @@ from lit_gen.commands.recorded import trusted_config
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
-from lit_gen.metrics import EvaluationResult, Evaluator
-from lit_gen.metrics.image_evaluator import ImageEvaluator
-from lit_gen.metrics.image_result import ImageResult, results_dict
+from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageResult, JudgeEvaluator
+from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
 from lit_gen.training.loading import averaged_state, load_model
 
@@ -66,10 +65,14 @@ def run(arguments: Sequence[str]) -> int:
     if config.data is None:
         raise UserError(f"'{checkpoint['path']}' does not say which data it was trained on; name them with --data")
     device = choose_device(config.device)
-    sets, images = split_names(config.metrics)
+    sets, images, judges = split_names(config.metrics)
     made = instantiate(parser, config)
     evaluator = _chosen(Evaluator, made, names, sets)
-    image_evaluator = _chosen(ImageEvaluator, made, image_names, images)
+    scorers: list[Scorer] = []
+    if image_evaluator := _chosen(ImageEvaluator, made, image_names, images):
+        scorers.append(ImageScorer(image_evaluator))
+    if judge_evaluator := _chosen(JudgeEvaluator, made, inspect.signature(JudgeEvaluator).parameters, judges):
+        scorers.append(JudgeScorer(judge_evaluator))
     data = made.data
     if isinstance(data, PointData):
         raise UserError(
@@ -83,8 +86,8 @@ def run(arguments: Sequence[str]) -> int:
     else:
         model = load_model(checkpoint, config.weights, config.trust).to(device)
     weights = "ema" if config.weights == "ema" and averaged_state(checkpoint) else "raw"
-    if image_evaluator:  # first: whatever the model cannot do is said before anything is computed
-        prepare_images(image_evaluator, model, data, device)
+    for scorer in scorers:  # first: whatever the model cannot do is said before anything is computed
+        scorer.prepare(model, data, device)
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
         if "fid_class" in sets and getattr(model, "num_classes", None) != data.num_classes:
@@ -101,8 +104,8 @@ def run(arguments: Sequence[str]) -> int:
                 yield index, draw(model, seed, index.tolist(), on_device), label  # type: ignore[arg-type]
 
         results.append(evaluator.evaluate_seeds(batches, weights))
-    if image_evaluator:
-        results += score_images(image_evaluator, model, device, weights)
+    for scorer in scorers:
+        results += scorer.score(model, device, weights)
     print("\n\n".join(result.table() for result in results))
     if output:
         with replacing(output) as temporary:
@@ -110,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _chosen(evaluator: type[E], made: Namespace, names: Sequence[str], metrics: Sequence[str]) -> E | None:
+def _chosen(evaluator: type[E], made: Namespace, names: Iterable[str], metrics: Sequence[str]) -> E | None:
     """Returns an evaluator with the arguments that are its own, None if none of its metrics is asked for."""
     return evaluator(**{name: made[name] for name in names} | {"metrics": metrics}) if metrics else None
 

@@ -49,9 +49,10 @@ def score_given(source: str, arguments: Sequence[str], parser: ArgumentParser, n
     if config.num_samples > len(given):
         raise UserError(f"--num_samples is {config.num_samples}, but '{source}' holds {len(given)} images")
     device = choose_device(config.device)
-    _, of_images = split_names(config.metrics)
-    if of_images:
-        raise UserError(f"given samples are no model, which {', '.join(of_images)} needs: leave it out of --metrics")
+    _, *of_models = split_names(config.metrics)
+    if any(of_models):
+        names_of = ", ".join(name for names in of_models for name in names)
+        raise UserError(f"given samples are no model, which {names_of} needs: leave it out of --metrics")
     made = instantiate(parser, config)
     evaluator = Evaluator(**{name: made[name] for name in names})
     if "fid_class" in evaluator.metrics:

@@ -13,13 +13,14 @@ __all__ = [
     "attribute_values",
     "change_attribute",
     "recognised_attributes",
+    "with_value",
 ]
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import one_hot, softplus
 
 
 def attribute_loss(logits: Tensor, attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
@@ -60,10 +61,16 @@ def recognised_attributes(logits: Tensor, groups: Sequence[Sequence[int]]) -> Te
     """Returns the attributes that logits speak for, float32 in {0, 1}, [B, A] → [B, A]; see `attribute_values`."""
     found = torch.zeros_like(logits, dtype=torch.float32)
     for group in groups:
-        value = attribute_values(logits, group)
-        columns = value[:, None] if len(group) == 1 else torch.nn.functional.one_hot(value, len(group))
-        found[:, list(group)] = columns.float()
+        found = with_value(found, group, attribute_values(logits, group))
     return found
+
+
+def with_value(attributes: Tensor, group: Sequence[int], value: Tensor) -> Tensor:
+    """Returns attributes [B, A] in which one group has these values, int64 [B], as `attribute_values` counts them."""
+    out = attributes.clone()
+    columns = value[:, None] if len(group) == 1 else one_hot(value, len(group))
+    out[:, list(group)] = columns.to(out.dtype)
+    return out
 
 
 def attribute_error(logits: Tensor, attributes: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:

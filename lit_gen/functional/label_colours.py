@@ -1,6 +1,6 @@
-"""Label maps as colour images."""
+"""Label maps as colour images, and back."""
 
-__all__ = ["label_colours"]
+__all__ = ["label_colours", "labels_of_colours"]
 
 import torch
 from torch import Tensor
@@ -21,10 +21,28 @@ def label_colours(label_map: Tensor) -> Tensor:
     Returns:
         uint8 [B, 3, H, W].
     """
+    colours = _palette().to(device=label_map.device, dtype=torch.uint8)[label_map.long()]
+    return colours.permute(0, 3, 1, 2).contiguous()
+
+
+def labels_of_colours(image: Tensor) -> Tensor:
+    """Returns the label map that `label_colours` painted, int64 [B, H, W]; colours that it never paints are unknown.
+
+    Arguments:
+        image: A painted label map, uint8 [B, 3, H, W].
+    """
+    shift = torch.tensor([16, 8, 0], device=image.device)
+    known, label = (_palette().to(image.device) << shift).sum(1).sort()
+    code = (image.long() << shift[:, None, None]).sum(1)
+    place = torch.searchsorted(known, code.contiguous()).clamp_(max=255)
+    return torch.where(known[place] == code, label[place], 255)
+
+
+def _palette() -> Tensor:
+    """Returns the colour of each label, int64 [256, 3]."""
     label = torch.arange(256)
     palette = torch.zeros(256, 3, dtype=torch.int64)
     for bit in range(8):
         palette[:, bit % 3] |= (label >> bit & 1) << 7 - bit // 3
     palette[255] = 255
-    colours = palette.to(device=label_map.device, dtype=torch.uint8)[label_map.long()]
-    return colours.permute(0, 3, 1, 2).contiguous()
+    return palette

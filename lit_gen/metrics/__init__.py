@@ -8,7 +8,8 @@ Metrics see features and fixed statistics of the real images, never images. Ever
 `EvaluationProtocol`; scores with unlike protocols cannot be compared.
 
 An `ImageEvaluator` scores what a model makes of each image of a split: a translation or a reconstruction by PSNR, SSIM,
-L1 and LPIPS, a likelihood by bits per dimension; an `ImageResult` holds the mean over images and its standard error.
+L1 and LPIPS, a likelihood by bits per dimension; an `ImageResult` holds the mean over images and its standard error. A
+`JudgeEvaluator` scores translations by what networks recognise in them that were trained on real images.
 """
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ImageProtocol",
     "ImageResult",
     "InceptionScore",
+    "JudgeEvaluator",
     "KernelDistance",
     "MeanDiscrepancy",
     "FrechetInfinity",
@@ -47,6 +49,7 @@ from lit_gen.metrics.image_evaluator import ImageEvaluator
 from lit_gen.metrics.image_protocol import ImageProtocol
 from lit_gen.metrics.image_result import ImageResult
 from lit_gen.metrics.inception_score import InceptionScore
+from lit_gen.metrics.judge_evaluator import JudgeEvaluator
 from lit_gen.metrics.kernel_distance import KernelDistance
 from lit_gen.metrics.mean_discrepancy import MeanDiscrepancy
 from lit_gen.metrics.memorisation_informed import MemorisationInformed

@@ -19,7 +19,7 @@ class ImageProtocol:
         split: The split whose images are scored.
         num_images: The number of images, evenly spaced in the split; each counts once.
         image_shape: Channels, height and width of the images that are scored.
-        task: What is scored: ``"translation"``, ``"reconstruction"`` or ``"likelihood"``.
+        task: What is scored: ``"translation"``, ``"reconstruction"``, ``"likelihood"`` or ``"recognition"``.
         compared: What that means for this model and these data.
         quantisation: How the model's images become uint8; what a likelihood is of.
         settings: The settings of the metrics by name.

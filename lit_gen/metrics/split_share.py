@@ -1,6 +1,6 @@
 """A process's share of a split, or of evenly spaced images of it."""
 
-__all__ = ["labelled_batches", "positions", "split_batches", "split_share"]
+__all__ = ["labelled_batches", "on_device", "positions", "split_batches", "split_share"]
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.contracts import Batch, ImageData
+from lit_gen.functional.quantize import from_uint8
 from lit_gen.metrics.distributed import rank, world_size
 
 
@@ -41,6 +42,15 @@ def split_share(data: ImageData, split: str, batch_size: int, count: int) -> Ite
         taken = wanted[place]
         if number % world_size() == rank() and taken.any():
             yield place[taken], {name: value[taken.to(value.device)] for name, value in batch.items()}
+
+
+def on_device(batch: Batch, device: torch.device) -> dict[str, Tensor]:
+    """Moves a batch to a device, where its images, uint8 [N, C, H, W], become float32 in [−1, 1]."""
+    moved = {name: value.to(device) for name, value in batch.items()}
+    images = {
+        name: from_uint8(value) for name, value in moved.items() if value.dtype == torch.uint8 and value.ndim == 4
+    }
+    return moved | images
 
 
 def split_batches(

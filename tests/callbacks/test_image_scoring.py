@@ -174,6 +174,8 @@ def test_one_clear_line(data: Digits) -> None:
         score(PerPixel(), data, "nll")
     with pytest.raises(UserError, match="the data have no val images"):
         score(Noisy(), Digits(image_size=12, val_size=0), "l1", split="val")
+    with pytest.raises(UserError, match="the data have fewer than two val images"):
+        score(Noisy(), Digits(image_size=12, val_size=1), "l1", split="val")
 
 
 def test_labels_for_conditional_models_only(data: Digits) -> None:

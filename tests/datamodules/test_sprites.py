@@ -80,6 +80,8 @@ def test_pairs_are_painted(path):
         batch = whole(data, split)
         assert torch.equal(batch["image"], whole(maps, split)["image"])
         assert torch.equal(batch["source"], label_colours(whole(maps, split)["label_map"]))
+        assert torch.equal(data.segmentation(batch), whole(maps, split)["label_map"].long())
+    assert (data.num_segments, maps.num_segments, make(path).num_segments) == (3, 3, None)
 
 
 def test_domains_by_a_factor(path):

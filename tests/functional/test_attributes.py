@@ -13,6 +13,7 @@ from lit_gen.functional.attributes import (
     attribute_values,
     change_attribute,
     recognised_attributes,
+    with_value,
 )
 from lit_gen.functional.diversity_sensitive import decayed_weight, diversity
 from lit_gen.functional.permutation import draw_of_domain, permutation
@@ -121,3 +122,13 @@ def test_the_weight_falls_linearly_and_stays_at_0() -> None:
     assert [decayed_weight(2.0, step, 4) for step in range(7)] == [2, 1.5, 1, 0.5, 0, 0, 0]
     with pytest.raises(UserError, match="within 0 steps"):
         decayed_weight(2.0, 0, 0)
+
+
+def test_a_group_is_given_values_and_has_them() -> None:
+    groups = ((0, 2, 3), (1,))
+    attributes = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 1]])
+    changed = with_value(attributes, groups[0], torch.tensor([2, 1]))
+    assert changed.tolist() == [[0, 0, 0, 1], [0, 1, 1, 0]]
+    assert with_value(changed, groups[1], torch.tensor([1, 0])).tolist() == [[0, 1, 0, 1], [0, 0, 1, 0]]
+    assert attributes.tolist() == [[1, 0, 0, 0], [0, 1, 0, 1]]
+    assert attribute_values(changed, groups[0], 0.5).tolist() == [2, 1]

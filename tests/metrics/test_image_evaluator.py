@@ -161,7 +161,7 @@ def test_images_that_are_missing_or_come_twice(squares: Callable[..., Any]) -> N
 
 
 def test_names() -> None:
-    assert split_names("bpd, fid,psnr,fid") == (["fid"], ["bpd", "psnr"])
+    assert split_names("bpd, fid,segmentation,psnr,fid") == (["fid"], ["bpd", "psnr"], ["segmentation"])
     with pytest.raises(UserError, match=r"there is no metric 'psrn' among fid, .*did you mean 'psnr'"):
         split_names("fid,psrn")
     with pytest.raises(UserError, match="no metric is asked for"):

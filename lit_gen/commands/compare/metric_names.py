@@ -12,6 +12,7 @@ Direction: TypeAlias = Literal["lower", "higher"]
 _BETTER: dict[str, Direction] = {
     **dict.fromkeys(("fid", "mifid", "kid", "cmmd", "lpips", "l1", "bpd", "nll"), "lower"),
     **dict.fromkeys(("is", "precision", "recall", "density", "coverage", "psnr", "ssim"), "higher"),
+    **dict.fromkeys(("segmentation", "changed", "kept", "domain", "cycle"), "higher"),
 }
 _PART_OF = {
     **dict.fromkeys(("precision", "recall"), "pr"),
@@ -23,7 +24,7 @@ _PART_OF = {
 
 def direction(name: str) -> Direction | None:
     """Returns which values of a metric are better, None if it is not known; ``fid_infinity`` is as ``fid``."""
-    return _BETTER.get(name.split("_")[0])
+    return _BETTER.get(name.partition("/")[0].split("_")[0])
 
 
 def plain_names(metrics: Mapping[str, float]) -> list[str]:

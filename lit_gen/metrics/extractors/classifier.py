@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_gen.contracts import ImageData
+from lit_gen.contracts import Batch, ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.cache import Cache, content_hash
 from lit_gen.metrics.distributed import from_rank_zero
@@ -17,10 +17,10 @@ from lit_gen.metrics.extractors.classifier_network import VERSION, ClassifierNet
 from lit_gen.metrics.extractors.extractor import Extractor
 from lit_gen.metrics.extractors.weights import load_weights, weights_hash
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.network_training import gather_training_images
 from lit_gen.metrics.precision import feature_arithmetic
 
 log = logging.getLogger(__name__)
-MOST_BYTES = 2 * 1024**3  # of training images held in memory; beyond it, evenly spaced ones are trained on
 
 
 class Classifier(Extractor):
@@ -124,18 +124,13 @@ def _network(data: ImageData, weights: dict[str, Tensor]) -> ClassifierNetwork:
 def _trained(data: ImageData) -> ClassifierNetwork:
     """Returns a network trained on the training split."""
     assert data.num_classes is not None, "the data are labelled"
-    num = data.num_images("train")
-    channels, height, width = data.image_shape
-    every = -(-num * channels * height * width // MOST_BYTES)
-    images, labels, start = [], [], 0
-    for batch in data.batches("train", 512):
+
+    def labelled(batch: Batch) -> tuple[Tensor, Tensor]:
         if "label" not in batch:
             raise UserError(f"the images of {data.name} have no labels to train Classifier on: use InceptionV3")
-        taken = slice(-start % every, None, every)
-        images.append(batch["image"][taken].cpu())
-        labels.append(batch["label"][taken].cpu())
-        start += len(batch["image"])
-    image, label = torch.cat(images), torch.cat(labels)
+        return batch["image"], batch["label"]
+
+    image, label = gather_training_images(data, labelled)
     log.info(
         "Training the classifier of %s on %d images, once; this takes seconds to a minute …", data.name, len(image)
     )

@@ -8,9 +8,11 @@ from torch.nn.functional import cross_entropy
 
 from lit_gen.contracts import Shape
 from lit_gen.functional.quantize import from_uint8
+from lit_gen.metrics.network_training import train_network
 
 VERSION = 1
-"""Raised when anything here changes the weights that come out: cached classifiers of other versions are not used."""
+"""Raised when anything here, or in `train_network`, changes the weights that come out: cached classifiers of other
+versions are not used."""
 
 
 class ClassifierNetwork(nn.Module):
@@ -45,11 +47,7 @@ class ClassifierNetwork(nn.Module):
 
 
 def train_classifier(image: Tensor, label: Tensor, num_classes: int, seed: int = 0) -> ClassifierNetwork:
-    """Trains a classifier on the CPU, in one thread: the weights are the same for any number of cores.
-
-    Adam with decoupled weight decay, the learning rate rising over the first fifth of the steps and falling to 0, for
-    about 120,000 images, or 25 epochs where that is less. The global random number generators are left alone, and so
-    are autocast and inference mode around the call.
+    """Trains a classifier, on about 120,000 images; see `train_network`.
 
     Arguments:
         image: uint8, shape [N, C, H, W], N ≥ 2.
@@ -57,31 +55,9 @@ def train_classifier(image: Tensor, label: Tensor, num_classes: int, seed: int =
         num_classes: The number of classes.
         seed: Seeds the initialisation and the order of the images.
     """
-    num, batch_size, peak, warm = len(image), min(len(image), 128), 5e-3, 0.2
-    epochs = max(1, min(25, round(120_000 / num)))
     _, channels, height, width = image.shape
-    generator = torch.Generator().manual_seed(seed)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(seed)
-                network = ClassifierNetwork((channels, height, width), num_classes)
-            network.to(memory_format=torch.channels_last)
-            optimizer = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.01)
-            steps = epochs * (num // batch_size)
-            for step in range(steps):
-                start = step % (num // batch_size) * batch_size
-                if start == 0:
-                    order = torch.randperm(num, generator=generator)
-                chosen = order[start : start + batch_size]
-                _, logits = network(image[chosen])
-                loss = cross_entropy(logits, label[chosen])
-                optimizer.param_groups[0]["lr"] = peak * min((step + 1) / steps / warm, (1 - step / steps) / (1 - warm))
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                optimizer.step()
-    finally:
-        torch.set_num_threads(threads)
-    return network.eval()
+
+    def loss(network: ClassifierNetwork, chosen: Tensor) -> Tensor:
+        return cross_entropy(network(image[chosen])[1], label[chosen])
+
+    return train_network(lambda: ClassifierNetwork((channels, height, width), num_classes), loss, len(image), seed)

@@ -114,7 +114,10 @@ def test_what_cannot_be_ranked_by_is_said():
 
 
 def test_directions_and_plain_names():
-    lower, higher = ("fid", "fid_infinity", "kid", "lpips", "bpd"), ("is", "psnr", "density", "precision")
+    lower, higher = (
+        ("fid", "fid_infinity", "kid", "lpips", "bpd"),
+        ("is", "psnr", "density", "kept/hair", "segmentation_iou", "domain_accuracy", "cycle_psnr"),
+    )
     assert {direction(name) for name in lower} == {"lower"}
     assert {direction(name) for name in higher} == {"higher"}
     assert direction("glow") is None
