@@ -15,6 +15,7 @@ __all__ = [
     "SupportsDiscriminator",
     "SupportsEncode",
     "SupportsEncoderMaps",
+    "SupportsFactors",
     "SupportsFeatureMaps",
     "SupportsLatents",
     "SupportsLogProb",
@@ -252,6 +253,16 @@ class PointData(Protocol):
 
     world: Any
     """The distribution, a `lit_gen.functional.worlds.World`."""
+
+
+@runtime_checkable
+class SupportsFactors(Protocol):
+    """Data that know what their images were made from, whatever of it stands in their batches."""
+
+    factor_names: Sequence[str]
+
+    def factors(self, split: str) -> Tensor:
+        """Returns the factors' values of a split's images in their fixed order, int64 [N, F], each from 0 up."""
 
 
 @runtime_checkable
