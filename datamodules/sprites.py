@@ -144,14 +144,12 @@ class Sprites(ImageDataModule):
         columns = self.arrays.table.columns
         return tuple(name for name in columns if len(set(self._wanted.column(name, "--data.where").values())) > 1)
 
-    def factors(self, split: str) -> Tensor:
+    def factor_values(self, split: str) -> Tensor:
         """The numbers of their values among all there are, for a split's images in their order, int64 [N, F]."""
-        places, columns = [str(i) for i in self._indices(split)["image"].tolist()], []
-        for name in self.factor_names:
-            values = self._wanted.column(name, "--data.where")
-            number = {value: i for i, value in enumerate(sorted(set(values.values())))}
-            columns.append(torch.tensor([number[values[place]] for place in places], dtype=torch.int64))
-        return torch.stack(columns, dim=1) if columns else torch.empty(len(places), 0, dtype=torch.int64)
+        place = {row: number for number, row in enumerate(self._wanted.rows)}
+        rows = [place[str(i)] for i in self._indices(split)["image"].tolist()]
+        columns = [self._wanted.numbered(name, "--data.where")[rows] for name in self.factor_names]
+        return torch.stack(columns, dim=1) if columns else torch.empty(len(rows), 0, dtype=torch.int64)
 
     def check(self) -> None:
         """Looks whether the file is there, its arrays fit, and the settings name factors and values of it."""

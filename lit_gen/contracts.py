@@ -259,9 +259,11 @@ class PointData(Protocol):
 class SupportsFactors(Protocol):
     """Data that know what their images were made from, whatever of it stands in their batches."""
 
-    factor_names: Sequence[str]
+    @property
+    def factor_names(self) -> Sequence[str]:
+        """The factors' names, F."""
 
-    def factors(self, split: str) -> Tensor:
+    def factor_values(self, split: str) -> Tensor:
         """Returns the factors' values of a split's images in their fixed order, int64 [N, F], each from 0 up."""
 
 

@@ -123,10 +123,12 @@ def test_factors_are_there_whatever_the_kind(path):
         assert isinstance(data, SupportsFactors) and data.factor_names == ("body", "hair", "action")
         for split in SPLITS:
             seen = [(body, hair, 1 - action) for body, hair, action in corners(data, split)]
-            assert data.factors(split).tolist() == [list(row) for row in seen]
+            assert data.factor_values(split).tolist() == [list(row) for row in seen]
     some = make(path, where={"hair": 2, "body": [1, 3]})
     assert some.factor_names == ("body", "action")
-    assert some.factors("train").tolist() == [[body // 2, 1 - action] for body, _, action in corners(some, "train")]
+    assert some.factor_values("train").tolist() == [
+        [body // 2, 1 - action] for body, _, action in corners(some, "train")
+    ]
 
 
 def test_other_sizes(path):

@@ -3,7 +3,7 @@
 __all__ = ["LatentModel"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,10 @@ class LatentModel:
         classes, named = getattr(model, "num_classes", None), options.get("label")
         labels = class_labels([named] if named else [], classes, checkpoint, options.trust)
         return cls(model.to(device), options.seed, labels[0] if labels else None)
+
+    def of_class(self, label: Tensor | None, index: int) -> "LatentModel":
+        """Returns the model that draws the class of one of the images with these labels; itself if unconditional."""
+        return self if self.label is None or label is None else replace(self, label=int(label[index]))
 
     def latents(self, indices: Sequence[int]) -> Tensor:
         """Returns the latents of images by their numbers, [N, D]: those of ``lit-gen sample`` with the same seed."""
