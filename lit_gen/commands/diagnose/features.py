@@ -37,7 +37,7 @@ from lit_gen.training.loading import build_model
 from lit_gen.training.probe import Head, fit_head, fit_with_encoder
 from lit_gen.training.seeding import derive_seed, isolated
 
-_RATE, _FINE_RATE, _FINE_BATCH = 3e-3, 3e-4, 64
+_RATE, _BATCH = 3e-4, 64  # of fine-tuning
 
 Space = Callable[[RealImages], Tensor]
 
@@ -52,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--labels_per_class", type=int, nargs="+", default=[100], help="labelled training images")
     parser.add_argument("--repeats", type=int, default=3, help="how often they are drawn, for deviations")
     parser.add_argument("--hidden", type=int, nargs="*", default=[], help="hidden layers; none: a linear classifier")
-    parser.add_argument("--steps", type=int, default=500, help="the classifier's steps")
+    parser.add_argument("--steps", type=int, default=200, help="the classifier's iterations at most")
     parser.add_argument("--fine_tune_steps", type=int, default=500, help="the encoder's; 0: it is only frozen")
     parser.add_argument("--split", type=str, default="test", help="the images that accuracies are of")
     parser.add_argument("--num_images", type=int, default=10_000, help="at most so many of each split, evenly spaced")
@@ -172,7 +172,7 @@ def _classified(
     num_classes, label = data.num_classes, few.label.to(model.device)
 
     def fit(features: Tensor) -> Head:
-        return fit_head(features.to(model.device), label, num_classes, options.hidden, options.steps, _RATE, seed)
+        return fit_head(features.to(model.device), label, num_classes, options.hidden, options.steps, seed)
 
     def accuracy(head: Head, features: Tensor) -> float:
         with torch.no_grad():
@@ -194,7 +194,7 @@ def _classified(
         encode: Any = network.encode
         try:
             fit_with_encoder(
-                network, encode, head, image, label, options.fine_tune_steps, _FINE_RATE, _FINE_BATCH, seed, training
+                network, encode, head, image, label, options.fine_tune_steps, _RATE, _BATCH, seed, training
             )
         except ValueError as error:
             raise UserError(

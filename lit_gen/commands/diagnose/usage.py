@@ -162,7 +162,7 @@ KINDS = {
             Option("--labels_per_class", "N …", "labelled training images of each class (default: 100)"),
             Option("--repeats", "N", "how often they are drawn, for deviations (default: 3)"),
             Option("--hidden", "N …", "the classifier's hidden layers (default: none, a linear one)"),
-            Option("--steps", "N", "the classifier's steps (default: 500)"),
+            Option("--steps", "N", "the classifier's iterations of L-BFGS at most (default: 200)"),
             Option("--fine_tune_steps", "N", "the encoder's; 0: it is only frozen (default: 500)"),
             _SPLIT._replace(text="the images that accuracies are of: test or val (default: test)"),
             _NUM_IMAGES._replace(text="at most so many images of each split, evenly spaced (default: 10000)"),

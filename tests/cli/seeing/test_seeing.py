@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,9 +41,9 @@ def test_a_map_of_more_numbers_is_projected(diagnose, table, check_files, linear
     x = torch.tensor([[float(row["x"]), float(row["y"])] for row in rows[:40]])
     assert x.mean(dim=0).tolist() == pytest.approx([0, 0], abs=1e-3)
     assert float((x[:, 0] * x[:, 1]).sum()) == pytest.approx(0, abs=0.05)  # components do not vary together
-    first = open("out/map.csv").read()
+    first = Path("out/map.csv").read_text()
     diagnose("map", "--num_images", 40, "--split", "val")
-    assert open("out/map.csv").read() == first
+    assert Path("out/map.csv").read_text() == first
 
 
 def test_classes_that_lie_apart_are_told_apart(diagnose, stand_in):
