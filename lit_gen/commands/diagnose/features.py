@@ -7,18 +7,17 @@ from scratch; and, without any label, k-means. Every number is of held-out image
 
 __all__ = ["run"]
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from lit_gen.callbacks.figures import new_figure, save_figure
-from lit_gen.commands.diagnose.encoded import RealImages, encoded, load_encoder, real_images, some_images
+from lit_gen.commands.diagnose.encoded import load_encoder, real_images, some_images
+from lit_gen.commands.diagnose.feature_trials import FewLabels, clustered, feature_spaces
 from lit_gen.commands.diagnose.options import (
     at_least,
     check_shape,
@@ -31,15 +30,8 @@ from lit_gen.commands.diagnose.options import (
 from lit_gen.commands.diagnose.repeated import summary, told
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
-from lit_gen.functional.quantize import from_uint8
-from lit_gen.metrics.cluster_accuracy import cluster_accuracy
 from lit_gen.training.loading import build_model
-from lit_gen.training.probe import Head, fit_head, fit_with_encoder
-from lit_gen.training.seeding import derive_seed, isolated
-
-_RATE, _BATCH = 3e-4, 64  # of fine-tuning
-
-Space = Callable[[RealImages], Tensor]
+from lit_gen.training.seeding import derive_seed
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -75,15 +67,37 @@ def run(arguments: Sequence[str]) -> int:
     check_shape(model, data)
     labels = _labels(data, max(options.labels_per_class))
     unlabelled, held_out = (some_images(data, split, options.num_images) for split in ("train", options.split))
+    assert held_out.label is not None, "the data have labels"
+    trials = FewLabels(
+        model,
+        lambda: build_model(checkpoint, options.trust),
+        held_out,
+        data.num_classes,
+        options.hidden,
+        options.steps,
+        options.fine_tune_steps,
+    )
 
-    spaces = _spaces(model, unlabelled)
-    rows = _clustered(spaces, unlabelled, held_out, data.num_classes, options)
+    spaces = feature_spaces(model, unlabelled)
+    new = {name: space(held_out) for name, space in spaces.items()}
+    rows = []
+    for name, space in spaces.items():
+        known = space(unlabelled)
+        for repeat in range(options.repeats):
+            seed = derive_seed(options.seed, "clusters", repeat)
+            rows.append(
+                _row(name, "k-means", 0, repeat, clustered(known, new[name], held_out.label, data.num_classes, seed))
+            )
+    tuned = False
     for count in options.labels_per_class:
         for repeat in range(options.repeats):
             seed = derive_seed(options.seed, "labels", count, repeat)
             few = real_images(data, "train", _drawn(labels, count, seed))
-            for name, accuracy in _classified(model, checkpoint, spaces, few, held_out, data, options, seed).items():
-                rows.append(_row(name, "classifier", count, repeat, accuracy))
+            assert few.label is not None, "the data have labels"
+            found = trials.on_features({name: space(few) for name, space in spaces.items()}, new, few.label, seed)
+            networks = trials.of_networks(few, seed)
+            tuned = bool(networks)
+            rows += [_row(name, "classifier", count, repeat, a) for name, a in {**found, **networks}.items()]
     groups = _grouped(rows)
     table = [
         {"features": name, "method": method, "labels_per_class": count, **summary(accuracies)}
@@ -95,6 +109,8 @@ def run(arguments: Sequence[str]) -> int:
     for (name, method, count), accuracies in groups.items():
         labelled = f"{count} labels per class" if count else "no labels"
         print(f"{name:<22} {method:<10} {labelled:<24} {told([100 * a for a in accuracies], '.2f')} %")
+    if options.fine_tune_steps and not tuned:
+        print(f"not fine-tuned: no gradient passes the encode of {type(model).__name__}")
     print(f"figure and tables: {folder}/features*")
     return 0
 
@@ -118,90 +134,6 @@ def _drawn(label: Tensor, count: int, seed: int) -> list[int]:
     """Returns the places of so many images of each class."""
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
     return [place for k in label.unique() for place in order[label[order] == k][:count].tolist()]
-
-
-def _spaces(model: LightningModule, unlabelled: RealImages) -> dict[str, Space]:
-    """Returns what maps images to features: their pixels, their principal components, their latents."""
-    from sklearn.decomposition import PCA
-
-    def pixels(images: RealImages) -> Tensor:
-        return from_uint8(images.image).flatten(1)
-
-    x, size = pixels(unlabelled), encoded(model, unlabelled).shape[1]
-    # Of many pixels, a random projection finds the first components in a fraction of the time.
-    found = PCA(min(size, *x.shape), svd_solver="full" if x.shape[1] <= 1024 else "randomized", random_state=0)
-    found.fit(x.numpy())
-    return {
-        "pixels": pixels,
-        "PCA": lambda images: torch.from_numpy(found.transform(pixels(images).numpy())).float(),
-        "encoder": lambda images: encoded(model, images),
-    }
-
-
-def _clustered(
-    spaces: Mapping[str, Space], unlabelled: RealImages, held_out: RealImages, num_classes: int, options: Namespace
-) -> list[dict[str, Any]]:
-    from sklearn.cluster import KMeans
-
-    assert held_out.label is not None
-    if len(unlabelled.image) < num_classes:
-        raise UserError(f"--num_images is {options.num_images}, fewer than there are classes")
-    rows = []
-    for name, space in spaces.items():
-        known, new = space(unlabelled).numpy(), space(held_out).numpy()
-        for repeat in range(options.repeats):
-            seed = derive_seed(options.seed, "clusters", repeat) % 2**32
-            cluster = KMeans(num_classes, n_init=4, random_state=seed).fit(known).predict(new)
-            accuracy = cluster_accuracy(torch.from_numpy(cluster).long(), held_out.label)
-            rows.append(_row(name, "k-means", 0, repeat, accuracy))
-    return rows
-
-
-def _classified(
-    model: LightningModule,
-    checkpoint: Mapping[str, Any],
-    spaces: Mapping[str, Space],
-    few: RealImages,
-    held_out: RealImages,
-    data: ImageData,
-    options: Namespace,
-    seed: int,
-) -> dict[str, float]:
-    """Returns the accuracy on held-out images of a classifier on each kind of features."""
-    assert few.label is not None and held_out.label is not None and data.num_classes is not None
-    num_classes, label = data.num_classes, few.label.to(model.device)
-
-    def fit(features: Tensor) -> Head:
-        return fit_head(features.to(model.device), label, num_classes, options.hidden, options.steps, seed)
-
-    def accuracy(head: Head, features: Tensor) -> float:
-        with torch.no_grad():
-            told = head(features.to(model.device)).argmax(dim=1).cpu()
-        return float((told == held_out.label).double().mean())
-
-    out = {name: accuracy(fit(space(few)), space(held_out)) for name, space in spaces.items()}
-    if not options.fine_tune_steps:
-        return out
-    with isolated():
-        torch.manual_seed(seed)
-        fresh = build_model(checkpoint, options.trust).to(model.device).eval()
-    image = from_uint8(few.image.to(model.device))
-    for name, network, training in (
-        ("encoder, fine-tuned", copy.deepcopy(model), False),
-        ("encoder, from scratch", fresh, True),
-    ):
-        head = fit(encoded(network, few))
-        encode: Any = network.encode
-        try:
-            fit_with_encoder(
-                network, encode, head, image, label, options.fine_tune_steps, _RATE, _BATCH, seed, training
-            )
-        except ValueError as error:
-            raise UserError(
-                f"{type(model).__name__}'s encode gives no gradient: it cannot be trained; ask for --fine_tune_steps 0"
-            ) from error
-        out[name] = accuracy(head, encoded(network, held_out))
-    return out
 
 
 def _row(name: str, method: str, count: int, repeat: int, accuracy: float) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from lit_gen.commands.diagnose.options import (
     parse_with_data,
     write_table,
 )
+from lit_gen.contracts import SupportsLatents
 from lit_gen.errors import UserError
 
 _PLANES = ("prior", "data")
@@ -65,7 +66,10 @@ def run(arguments: Sequence[str]) -> int:
     folder = output_folder(options)
     model = LatentModel.load(checkpoint, options)
     check_pictures(model.module)
-    size = model.latents([0]).shape[1]
+    # Of a model without a distribution of latents nothing says which of them are likely, but real images do.
+    size = model.latents([0]).shape[1] if isinstance(model.module, SupportsLatents) else None
+    if options.plane == "prior" and size is None:
+        raise UserError(f"--plane is prior, but {type(model.module).__name__} has no distribution of latents")
     if options.plane == "prior" and size != 2:
         raise UserError(f"--plane is prior, which is a plane for latents of 2 numbers; the model's have {size}")
     if options.plane == "prior" or (options.plane is None and size == 2):

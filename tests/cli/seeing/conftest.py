@@ -15,7 +15,7 @@ from torch import nn
 from lit_gen.commands.diagnose import encoded, features, latents, reconstructions
 
 
-class Linear(LightningModule):
+class Coder(LightningModule):
     """Encodes by the rows of a matrix with orthonormal rows, and decodes by its transpose."""
 
     def __init__(self, image_shape: tuple[int, int, int], weight: torch.Tensor, num_classes: int | None = None) -> None:
@@ -28,9 +28,6 @@ class Linear(LightningModule):
         assert (label is None) == (self.num_classes is None)
         return image.flatten(1) @ self.weight.T
 
-    def latents(self, num: int, generator: Any = None) -> torch.Tensor:
-        return torch.randn(num, len(self.weight), generator=generator[0])
-
     def generate(self, z: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         self.told += [] if label is None else label.tolist()
         return (z @ self.weight).unflatten(1, self.image_shape)
@@ -38,6 +35,13 @@ class Linear(LightningModule):
     def reconstruct(self, image: torch.Tensor, label: Any = None, generator: Any = None) -> torch.Tensor:
         assert len(generator) == len(image)
         return self.generate(self.encode(image, label), label)
+
+
+class Linear(Coder):
+    """The same with a distribution of latents."""
+
+    def latents(self, num: int, generator: Any = None) -> torch.Tensor:
+        return torch.randn(num, len(self.weight), generator=generator[0])
 
 
 @pytest.fixture
@@ -54,14 +58,20 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Any]:
 
 
 @pytest.fixture
-def linear(stand_in: Callable[[Any], Any]) -> Callable[..., Linear]:
+def linear(stand_in: Callable[[Any], Any]) -> Callable[..., Coder]:
     """Sees to it that images of 8×8 pixels are encoded in so many numbers."""
 
-    def use(size: int, **arguments: Any) -> Linear:
+    def use(size: int, kind: type[Coder] = Linear, **arguments: Any) -> Coder:
         weight = torch.linalg.qr(torch.randn(64, size, generator=torch.Generator().manual_seed(0))).Q.T
-        return stand_in(Linear((1, 8, 8), weight, **arguments))
+        return stand_in(kind((1, 8, 8), weight, **arguments))
 
     return use
+
+
+@pytest.fixture
+def coder(linear: Callable[..., Coder]) -> Callable[..., Coder]:
+    """Like `linear`, but without a distribution of latents."""
+    return lambda size, **arguments: linear(size, Coder, **arguments)
 
 
 @pytest.fixture

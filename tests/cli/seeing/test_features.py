@@ -70,10 +70,13 @@ def test_labels_are_drawn_from_training_images_evenly():
 def test_what_cannot_be_asked(diagnose, linear):
     linear(4, num_classes=10)
     assert "its encoder is told the class, which is the answer" in diagnose("features", status=2).err
-    model = linear(4)
+    linear(4)
     said = diagnose("features", "--labels_per_class", 1000, status=2)
     assert "--labels_per_class is 1000, but of class" in said.err
-    frozen = torch.no_grad()(type(model).encode)
-    model.__class__ = type("Frozen", (type(model),), {"encode": frozen})
-    said = diagnose("features", *FAST, status=2)
-    assert "encode gives no gradient: it cannot be trained; ask for --fine_tune_steps 0" in said.err
+
+
+def test_an_encoder_without_gradient_is_only_frozen(diagnose, table, linear):
+    model = linear(4)
+    model.__class__ = type("Frozen", (type(model),), {"encode": torch.no_grad()(type(model).encode)})
+    assert "not fine-tuned: no gradient passes the encode of Frozen" in diagnose("features", *FAST).out
+    assert len(table("features_summary.csv")) == 6

@@ -185,3 +185,15 @@ def test_images_that_are_not_there(diagnose, linear):
     said = diagnose("interpolate", "--real", "test", "--images", 0, 100_000, status=2)
     assert "--images is 100000, but the split test of digits has images 0 to " in said.err
     assert "there is no split 'tst'" in diagnose("traverse", "--real", "tst", status=2).err
+
+
+def test_an_autoencoder_has_no_latents_but_those_of_images(diagnose, table, coder):
+    """What has no distribution of latents can still be asked for images of some."""
+    model = coder(2)
+    assert "Coder has no distribution that latents" in diagnose("traverse", status=2).err
+    assert "has no distribution of latents" in diagnose("manifold", "--plane", "prior", status=2).err
+    diagnose("manifold", "--side", 3)
+    diagnose("traverse", "--real", "test")
+    diagnose("interpolate", "--real", "test", "--frames", 0)
+    z = model.encode(from_uint8(digits()["image"])).detach()
+    assert float(table("manifold.csv")[4]["norm"]) == pytest.approx(float(z.mean(dim=0).norm()), rel=1e-3)
