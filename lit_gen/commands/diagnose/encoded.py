@@ -111,15 +111,12 @@ def encoded(model: LightningModule, images: RealImages) -> Tensor:
     """
     assert isinstance(model, SupportsEncode)
     device, label = model.device, labels_for(model, images)
-    parts = torch.arange(len(images.image)).split(_BATCH_SIZE)
-    z = torch.cat(
-        [
-            model.encode(from_uint8(images.image[part].to(device)), None if label is None else label[part].to(device))
-            .float()
-            .cpu()
-            for part in parts
-        ]
-    )
+    found = []
+    for part in torch.arange(len(images.image)).split(_BATCH_SIZE):
+        x = images.image[part].to(device)
+        x = from_uint8(x) if x.dtype == torch.uint8 else x  # points are numbers already
+        found.append(model.encode(x, None if label is None else label[part].to(device)).float().cpu())
+    z = torch.cat(found)
     assert z.ndim == 2 and len(z) == len(images.image), "one latent per image"
     if not z.isfinite().all():
         raise UserError("the model's latents hold NaN or infinity: its training has diverged")

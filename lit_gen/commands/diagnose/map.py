@@ -81,7 +81,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"{way:<6} {_told(plane, images.label)}")
     if images.label is not None:
         print(f"{'all':<6} {_told(z, images.label)} (all {z.shape[1]} numbers of the latent)")
-    if not options.ways and not _has_umap():
+    if not options.ways and "plain" not in ways and not _has_umap():
         print("no UMAP: the package umap-learn is not installed")
     print(f"figure and table: {folder}/map.*")
     return 0

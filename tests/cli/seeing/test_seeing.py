@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lit_gen.commands.diagnose.encoded import encoded, some_images
 from lit_gen.commands.diagnose.latents import LatentModel
 from lit_gen.commands.diagnose.manifold import principal_plane
-from lit_gen.datamodules import Digits
+from lit_gen.datamodules import Digits, Points2D
 from lit_gen.functional.quantize import from_uint8, to_uint8
 
 
@@ -197,3 +198,11 @@ def test_an_autoencoder_has_no_latents_but_those_of_images(diagnose, table, code
     diagnose("interpolate", "--real", "test", "--frames", 0)
     z = model.encode(from_uint8(digits()["image"])).detach()
     assert float(table("manifold.csv")[4]["norm"]) == pytest.approx(float(z.mean(dim=0).norm()), rel=1e-3)
+
+
+def test_points_are_encoded_as_they_are(coder):
+    model = coder(4)
+    model.weight, model.image_shape = torch.nn.Parameter(torch.eye(2)), (2, 1, 1)
+    data = Points2D(num_train=64, num_val=32, num_test=32)
+    images = some_images(data, "test", 8)
+    assert torch.equal(encoded(model, images), images.image.flatten(1))
