@@ -1,8 +1,9 @@
-"""The same noise drawn, or the same images translated, again and again, to watch a model learn."""
+"""The same noise drawn, or the same images translated or given back, again and again, to watch a model learn."""
 
 __all__ = ["SampleGrid"]
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,10 +11,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
+from lit_gen.callbacks.reconstruction_grid import reconstruction_grid
 from lit_gen.callbacks.run_folder import run_folder
 from lit_gen.callbacks.sampling import draw, inference
 from lit_gen.callbacks.translation_grid import translation_grid
-from lit_gen.contracts import PointData, SupportsSample, SupportsTranslate
+from lit_gen.contracts import PointData, SupportsReconstruct, SupportsSample, SupportsTranslate
 from lit_gen.errors import UserError
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
@@ -26,11 +28,13 @@ class SampleGrid(Callback):
     Samples come from averaged weights, if the trainer has an `EMA`, in evaluation mode; image i of a seed is the same
     whatever the batch size. TensorBoard gets the grids too, under ``samples``. A model with classes gets a column per
     class, and as many full rows as `num_samples` fills. A model that translates has grids of source | output | target
-    of the same held-out images. A model that can do neither gets no grids; nor do points, which are no pictures.
+    of the same held-out images. One that gives images back, through a bottleneck say, has grids of image |
+    reconstruction as well, as ``reconstructions/step_00001000.png``. A model that can do nothing of all that gets no
+    grids; nor do points, which are no pictures.
 
     Arguments:
         every_n_steps: The steps between grids; beside these there is one of the last step. 0 leaves only that.
-        num_samples: The number of images, or of images to translate.
+        num_samples: The number of images, or of images to translate or to give back.
         first: Whether the untrained model is drawn as well, as step 0.
         seed: The seed of the noise.
         batch_size: The images drawn at once.
@@ -93,19 +97,29 @@ class SampleGrid(Callback):
         num = self.num_samples // num_classes * num_classes
         return num, num_classes, torch.arange(num) % num_classes
 
+    def _reconstructed(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+        assert isinstance(pl_module, SupportsReconstruct)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        with inference(trainer, pl_module):
+            return reconstruction_grid(pl_module, data, self.num_samples, self.seed, self.batch_size, pl_module.device)
+
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = getattr(trainer, "datamodule", None)
-        translates = isinstance(pl_module, SupportsTranslate) and data is not None
-        if not (isinstance(pl_module, SupportsSample) or translates) or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if trainer.fast_dev_run or isinstance(data, PointData):  # type: ignore[attr-defined]
             return
-        if isinstance(data, PointData):
-            return
-        step = self._last_step = trainer.global_step
-        if not trainer.is_global_zero:
-            with inference(trainer, pl_module):  # averaging takes all processes, drawing does not
-                return
-        grid = self.grid(trainer, pl_module)
-        write_png(grid, run_folder(trainer) / "samples" / f"step_{step:08d}.png")
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("samples", grid.numpy(), global_step=step)
+        grids: dict[str, Callable[[Trainer, LightningModule], Tensor]] = {}
+        if isinstance(pl_module, SupportsSample) or (isinstance(pl_module, SupportsTranslate) and data is not None):
+            grids["samples"] = self.grid
+        if isinstance(pl_module, SupportsReconstruct) and data is not None:
+            grids["reconstructions"] = self._reconstructed
+        step = trainer.global_step
+        for name, draw_grid in grids.items():
+            self._last_step = step
+            if not trainer.is_global_zero:
+                with inference(trainer, pl_module):  # averaging takes all processes, drawing does not
+                    continue
+            grid = draw_grid(trainer, pl_module)
+            write_png(grid, run_folder(trainer) / name / f"step_{step:08d}.png")
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image(name, grid.numpy(), global_step=step)

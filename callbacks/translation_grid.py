@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_gen.callbacks.held_out import held_out_batches
 from lit_gen.contracts import Batch, SupportsAttributes, SupportsTranslate
 from lit_gen.errors import UserError
 from lit_gen.functional.attributes import change_attribute
@@ -24,7 +25,7 @@ def translation_grid(model: SupportsTranslate, data: Any, num: int, batch_size: 
 
     Arguments:
         model: The model, within `lit_gen.callbacks.sampling.inference`.
-        data: The datamodule; its validation images, or test or training images where there are none, in that order.
+        data: The datamodule; see `held_out_batches`.
         num: The number of images at most.
         batch_size: The images translated at once.
         device: Where the model is.
@@ -35,14 +36,8 @@ def translation_grid(model: SupportsTranslate, data: Any, num: int, batch_size: 
     Raises:
         UserError: If the outputs hold NaN.
     """
-    split = next(name for name in ("val", "test", "train") if data.num_images(name))
     rows: list[Tensor] = []
-    for loaded in data.batches(split, min(batch_size, num)):
-        left = num - sum(map(len, rows))
-        if left <= 0:
-            break
-        on_device = {name: tensor[:left].to(device) for name, tensor in loaded.items()}
-        batch = data.on_after_batch_transfer(on_device, 0)
+    for batch in held_out_batches(data, num, batch_size, device):
         try:
             outputs = [to_uint8(model.translate(asked)) for asked in _asked(model, batch)]
         except ValueError as error:

@@ -148,6 +148,19 @@ class Sprites(ImageDataModule):
             return None
         return tuple(sorted(set(self._wanted.column(self.label, "--data.label").values())))
 
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """The factors that differ between images, whatever the kind."""
+        columns = self.arrays.table.columns
+        return tuple(name for name in columns if len(set(self._wanted.column(name, "--data.where").values())) > 1)
+
+    def factor_values(self, split: str) -> Tensor:
+        """The numbers of their values among all there are, for a split's images in their order, int64 [N, F]."""
+        place = {row: number for number, row in enumerate(self._wanted.rows)}
+        rows = [place[str(i)] for i in self._indices(split)["image"].tolist()]
+        columns = [self._wanted.numbered(name, "--data.where")[rows] for name in self.factor_names]
+        return torch.stack(columns, dim=1) if columns else torch.empty(len(rows), 0, dtype=torch.int64)
+
     def check(self) -> None:
         """Looks whether the file is there, its arrays fit, and the settings name factors and values of it."""
         self.arrays.check()

@@ -15,7 +15,9 @@ __all__ = [
     "SupportsDiscriminator",
     "SupportsEncode",
     "SupportsEncoderMaps",
+    "SupportsFactors",
     "SupportsFeatureMaps",
+    "SupportsGenerate",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsPairs",
@@ -63,22 +65,29 @@ class SupportsSample(Protocol):
 
 
 @runtime_checkable
-class SupportsLatents(Protocol):
+class SupportsGenerate(Protocol):
     """A model whose images come from latents that can be chosen."""
-
-    def latents(self, num: int, generator: Generators | None = None) -> Tensor:
-        """Draws latents, shape [num, D]."""
 
     def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps latents [N, D], and labels [N] if the model is conditional, to images in [−1, 1], shape [N, C, H, W]."""
 
 
 @runtime_checkable
+class SupportsLatents(SupportsGenerate, Protocol):
+    """A model whose images come from latents that can be chosen, or drawn."""
+
+    def latents(self, num: int, generator: Generators | None = None) -> Tensor:
+        """Draws latents, shape [num, D]."""
+
+
+@runtime_checkable
 class SupportsEncode(Protocol):
-    """A model that finds images' latents: of them `SupportsLatents.generate` makes what is most like the images."""
+    """A model that finds images' latents: of them `SupportsGenerate.generate` makes what is most like the images."""
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images in [−1, 1], [B, C, H, W], to latents [B, D], without noise: where they are drawn, to their mean.
+
+        Gradients pass, so that a classifier can be trained on top of it, and it with the classifier.
 
         Arguments:
             image: The images.
@@ -252,6 +261,18 @@ class PointData(Protocol):
 
     world: Any
     """The distribution, a `lit_gen.functional.worlds.World`."""
+
+
+@runtime_checkable
+class SupportsFactors(Protocol):
+    """Data that know what their images were made from, whatever of it stands in their batches."""
+
+    @property
+    def factor_names(self) -> Sequence[str]:
+        """The factors' names, F."""
+
+    def factor_values(self, split: str) -> Tensor:
+        """Returns the factors' values of a split's images in their fixed order, int64 [N, F], each from 0 up."""
 
 
 @runtime_checkable

@@ -14,10 +14,11 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lit_gen.callbacks import EMA, SampleGrid
+from lit_gen.callbacks.reconstruction_grid import reconstruction_grid
 from lit_gen.errors import UserError
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
-from lit_gen.functional.quantize import to_uint8
+from lit_gen.functional.quantize import from_uint8, to_uint8
 from lit_gen.training.seeding import generators
 
 
@@ -148,3 +149,46 @@ def test_nan_is_one_clear_line(gan: Callable[..., Any], trainer: Callable[..., T
 def test_bad_arguments() -> None:
     with pytest.raises(UserError, match="num_samples"):
         SampleGrid(num_samples=0)
+
+
+class Halving(LightningModule):
+    """Gives images back with half of their contrast; it cannot be trained, and draws black images."""
+
+    image_shape, num_classes = (1, 8, 8), 10
+
+    def reconstruct(self, image: torch.Tensor, label: Any = None, generator: Any = None) -> torch.Tensor:
+        assert len(label) == len(generator) == len(image)
+        self.seeds = [*getattr(self, "seeds", []), *(one.initial_seed() for one in generator)]
+        return image / 2
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_reconstructions_are_beside_their_images(batch_size: int, digits: Any, trainer: Callable[..., Trainer]) -> None:
+    data, model = digits(), Halving()
+    (batch,) = data.batches("val", 50)
+    grid = reconstruction_grid(model, data, 5, 0, batch_size, torch.device("cpu"))
+    image = batch["image"][:5]
+    beside = torch.stack([image, to_uint8(from_uint8(image) / 2)], dim=1).flatten(0, 1)
+    assert torch.equal(grid, image_grid(beside, 4))
+    assert model.seeds == [one.initial_seed() for one in generators(0, range(5))]
+
+
+def test_a_model_that_reconstructs_gets_grids_of_it(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer], monkeypatch: Any
+) -> None:
+    model = gan(conditional=True)
+    monkeypatch.setattr(type(model), "reconstruct", Halving.reconstruct, raising=False)
+    trainer(callbacks=[EMA(60.0), SampleGrid(every_n_steps=2, num_samples=10)], max_steps=2).fit(
+        model, datamodule=digits()
+    )
+    for folder in ("samples", "reconstructions"):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ["step_00000000.png", "step_00000002.png"]
+
+
+def test_nan_in_reconstructions_is_one_clear_line(digits: Any) -> None:
+    class Broken(Halving):
+        def reconstruct(self, image: torch.Tensor, label: Any = None, generator: Any = None) -> torch.Tensor:
+            return image * torch.nan
+
+    with pytest.raises(UserError, match="reconstructions hold NaN: training has diverged"):
+        reconstruction_grid(Broken(), digits(), 4, 0, 4, torch.device("cpu"))

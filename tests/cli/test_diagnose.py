@@ -35,6 +35,10 @@ VALUES = {
     "--extractor.KEY": ["--extractor.weights_path", "weights.pth"],
     "--split": ["val"],
     "--eta": ["0.1"],
+    "--ways": ["pca", "tsne"],
+    "--num_images": ["50"],
+    "--plane": ["data"],
+    "--real": ["val"],
 }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from lit_gen.contracts import SupportsFactors
 from lit_gen.datamodules import Sprites
 from lit_gen.errors import UserError
 from lit_gen.functional.label_colours import label_colours
@@ -116,6 +117,20 @@ def test_attributes_of_factors(path):
     assert some.attribute_names == ("body=0", "body=3")
     assert {corner[:2] for corner in corners(some, "train")} <= {(0, 2), (3, 2)}
     assert len(make(path, kind="attributes").attribute_names) == 9
+
+
+def test_factors_are_there_whatever_the_kind(path):
+    for settings in ({}, {"kind": "label_maps"}, {"kind": "unpaired", "where_a": {"hair": 0}, "where_b": {"hair": 1}}):
+        data = make(path, **settings)
+        assert isinstance(data, SupportsFactors) and data.factor_names == ("body", "hair", "action")
+        for split in SPLITS:
+            seen = [(body, hair, 1 - action) for body, hair, action in corners(data, split)]
+            assert data.factor_values(split).tolist() == [list(row) for row in seen]
+    some = make(path, where={"hair": 2, "body": [1, 3]})
+    assert some.factor_names == ("body", "action")
+    assert some.factor_values("train").tolist() == [
+        [body // 2, 1 - action] for body, _, action in corners(some, "train")
+    ]
 
 
 def test_other_sizes(path):

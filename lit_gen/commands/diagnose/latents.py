@@ -3,7 +3,7 @@
 __all__ = ["LatentModel"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lit_gen.commands.checkpointed import choose_device
 from lit_gen.commands.sample import class_labels
-from lit_gen.contracts import SupportsLatents
+from lit_gen.contracts import SupportsGenerate, SupportsLatents
 from lit_gen.errors import UserError
 from lit_gen.functional.quantize import to_uint8
 from lit_gen.training.loading import load_model
@@ -45,7 +45,7 @@ class LatentModel:
         """
         device = choose_device(options.device)
         model = load_model(checkpoint, options.weights, options.trust)
-        if not isinstance(model, SupportsLatents):
+        if not isinstance(model, SupportsGenerate):
             raise UserError(
                 f"{type(model).__name__} of '{checkpoint['path']}' has no latents that could be chosen: this diagnosis "
                 "needs a model that generates images from them"
@@ -54,9 +54,23 @@ class LatentModel:
         labels = class_labels([named] if named else [], classes, checkpoint, options.trust)
         return cls(model.to(device), options.seed, labels[0] if labels else None)
 
+    def of_class(self, label: Tensor | None, index: int) -> "LatentModel":
+        """Returns the model that draws the class of one of the images with these labels; itself if unconditional."""
+        return self if self.label is None or label is None else replace(self, label=int(label[index]))
+
     def latents(self, indices: Sequence[int]) -> Tensor:
-        """Returns the latents of images by their numbers, [N, D]: those of ``lit-gen sample`` with the same seed."""
-        return torch.cat([self._model.latents(1, generators(self.seed, [index])) for index in indices])
+        """Returns the latents of images by their numbers, [N, D]: those of ``lit-gen sample`` with the same seed.
+
+        Raises:
+            UserError: If the model knows no distribution that latents could be drawn from.
+        """
+        model = self.module
+        if not isinstance(model, SupportsLatents):
+            raise UserError(
+                f"{type(model).__name__} has no distribution that latents could be drawn from: it can only start from "
+                "real images"
+            )
+        return torch.cat([model.latents(1, generators(self.seed, [index])) for index in indices])
 
     @torch.no_grad()
     def images(self, z: Tensor) -> Tensor:
@@ -78,6 +92,6 @@ class LatentModel:
         return torch.cat(parts)
 
     @property
-    def _model(self) -> SupportsLatents:
-        assert isinstance(self.module, SupportsLatents)
+    def _model(self) -> SupportsGenerate:
+        assert isinstance(self.module, SupportsGenerate)
         return self.module

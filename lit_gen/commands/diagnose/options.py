@@ -8,6 +8,7 @@ __all__ = [
     "open_data",
     "output_folder",
     "parse_with_data",
+    "parse_with_real",
     "write_table",
 ]
 
@@ -88,6 +89,25 @@ def parse_with_data(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[N
     if options.data is None:
         raise UserError(f"'{checkpoints[0]['path']}' does not say which data it was trained on; name them with --data")
     return options, checkpoints
+
+
+def parse_with_real(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[Namespace, dict[str, Any]]:
+    """Parses arguments of which ``--real`` names a split of real images; only with it do data matter.
+
+    Returns:
+        The options, and the checkpoint.
+
+    Raises:
+        UserError: If an argument is wrong, or the checkpoint is missing.
+    """
+    parser.add_argument("--real", type=str | None, help="the split of real images to start from, by the encoder")
+    if flag_words(arguments, "--real"):
+        options, (checkpoint, *_) = parse_with_data(parser, arguments)
+        return options, checkpoint
+    if any(word.startswith("--data") for word in arguments):
+        raise UserError("--data matters only with --real SPLIT, which starts from real images")
+    options = parse(parser, arguments)
+    return options, read_wanted(options.ckpt_path, options.runs)
 
 
 def open_data(parser: ArgumentParser, options: Namespace) -> tuple[Namespace, ImageData]:

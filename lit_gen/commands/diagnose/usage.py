@@ -17,6 +17,9 @@ _SHARED = (
 )
 _LABEL = Option("--label", "CLASS", "the class that is drawn, by number or name (conditional models; default: 0)")
 _IMAGE = Option("--image", "I", "the sample to start from: image I of lit-gen sample --seed SEED (default: 0)")
+_REAL = Option("--real", "SPLIT", "real images instead of samples, by the model's encoder: test, val or train")
+_SPLIT = Option("--split", "NAME", "the images: test, val or train (default: test)")
+_NUM_IMAGES = Option("--num_images", "N", "how many of them at most, evenly spaced")
 _DATA = (
     Option("--data", "CLASS", "other data than the checkpoint's"),
     Option("--data.KEY", "VALUE", "one of the data's arguments, as in --data.root DIR"),
@@ -35,11 +38,16 @@ KINDS = {
             Option("--images", "I …", "the samples to go through: images I of lit-gen sample (default: 0 1 2 3)"),
             Option("--columns", "N", "images in a strip, both ends included (default: 9)"),
             Option("--frames", "N", "images of the video from sample to sample; 0: no video (default: 24)"),
+            _REAL,
             _LABEL,
+            *_DATA,
             _SEED,
             *_SHARED,
         ),
-        ("lit-gen diagnose interpolate --ckpt_path last --output latents --images 3 7 12",),
+        (
+            "lit-gen diagnose interpolate --ckpt_path last --output latents --images 3 7 12",
+            "lit-gen diagnose interpolate --ckpt_path last --output latents --real test --images 3 7 12",
+        ),
     ),
     "traverse": Command(
         "change single numbers of a latent, or single codes",
@@ -50,7 +58,9 @@ KINDS = {
             Option("--extent", "X", "they go from -X to X (default: 3)"),
             Option("--columns", "N", "images in a strip (default: 9)"),
             _IMAGE,
+            _REAL,
             _LABEL,
+            *_DATA,
             _SEED,
             *_SHARED,
         ),
@@ -84,6 +94,83 @@ KINDS = {
             *_SHARED,
         ),
         ("lit-gen diagnose directions --ckpt_path last --output latents",),
+    ),
+    "map": Command(
+        "see the latents of held-out images in two dimensions, coloured by class",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--ways", "NAME …", "plain (latents of 2 numbers), pca, tsne, umap (default: those that suit)"),
+            _SPLIT,
+            _NUM_IMAGES._replace(text=f"{_NUM_IMAGES.text} (default: 2000)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose map --ckpt_path last --output latents",),
+    ),
+    "manifold": Command(
+        "see the images of a plane in the latent space, side by side",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--side", "N", "images in a row and in a column (default: 15)"),
+            Option("--plane", "prior|data", "all of 2 numbers, or where latents of real images vary most"),
+            _SPLIT,
+            _NUM_IMAGES._replace(text=f"{_NUM_IMAGES.text} (default: 2000)"),
+            _LABEL,
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose manifold --ckpt_path last --output latents",),
+    ),
+    "reconstructions": Command(
+        "see images beside what the model gives back of them, the usual and the worst",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--shown", "N", "images in a strip (default: 10)"),
+            _SPLIT,
+            _NUM_IMAGES._replace(text=f"{_NUM_IMAGES.text} (default: 500)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose reconstructions --ckpt_path last --output latents",),
+    ),
+    "disentanglement": Command(
+        "measure whether each number of a latent stands for one factor: MIG, DCI, FactorVAE score",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--bins", "N", "the bins that a latent's values are counted in (default: 20)"),
+            Option("--repeats", "N", "how often what is random is drawn, for deviations (default: 3)"),
+            _SPLIT,
+            _NUM_IMAGES._replace(text=f"{_NUM_IMAGES.text} (default: 10000)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose disentanglement --ckpt_path last --output factors",),
+    ),
+    "features": Command(
+        "measure what latents are worth to a classifier with few labels, beside pixels, PCA and k-means",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--labels_per_class", "N …", "labelled training images of each class (default: 100)"),
+            Option("--repeats", "N", "how often they are drawn, for deviations (default: 3)"),
+            Option("--hidden", "N …", "the classifier's hidden layers (default: none, a linear one)"),
+            Option("--steps", "N", "the classifier's iterations of L-BFGS at most (default: 200)"),
+            Option("--fine_tune_steps", "N", "the encoder's; 0: it is only frozen (default: 500)"),
+            _SPLIT._replace(text="the images that accuracies are of: test or val (default: test)"),
+            _NUM_IMAGES._replace(text="at most so many images of each split, evenly spaced (default: 10000)"),
+            *_DATA,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose features --ckpt_path last --output features --labels_per_class 10 100",),
     ),
     "vanishing": Command(
         "freeze the generator, train a fresh discriminator, and watch the generator's gradient vanish",
