@@ -84,6 +84,8 @@ class NormalizingFlow(ObjectiveModule):
         self.flow: nn.Module = flow(image_shape=self.image_shape, num_classes=self.num_classes)
         self.dequantisation: nn.Module = dequantisation(image_shape=self.image_shape)
         self.quantised: bool = self.dequantisation.is_random  # type: ignore[assignment]
+        if self.quantised == (image_shape[1] * image_shape[2] == 1):
+            raise UserError("model.dequantisation is NoDequantisation for points (one pixel), and for nothing else")
         if not self.quantised and not isinstance(preprocessing, Centring):
             raise UserError("model.preprocessing must be Centring, the default, for points, which have no bounds")
 
