@@ -75,12 +75,11 @@ class DenseRealNVP(FlowNetwork):
 class SplineFlow(FlowNetwork):
     r"""Creates couplings by rational-quadratic splines with dense networks; otherwise as `DenseRealNVP`.
 
-    Where an affine coupling moves and stretches a line, a spline bends it: few layers can part what lies in pieces. The
-    paper's settings for the plane are two couplings with 128 bins on [−4, 4]; here there are more couplings of fewer
-    bins.
+    Where an affine coupling moves and stretches a line, a spline bends it: few layers can part what lies in pieces.
+    Sizes are for the plane.
 
     References:
-        | Neural Spline Flows (Durkan et al., 2019), sections 3 and 5.1
+        | Neural Spline Flows (Durkan et al., 2019), section 3
         | https://arxiv.org/abs/1906.04032
 
     Arguments:

@@ -66,7 +66,7 @@ class ClassPrior(Bijection):
     r"""Creates a Gaussian for each class, :math:`\epsilon = (z - \mu_y) / \sigma_y`; all start as the standard one.
 
     References:
-        | Glow: Generative Flow with Invertible 1×1 Convolutions (Kingma & Dhariwal, 2018), appendix C
+        | Glow: Generative Flow with Invertible 1×1 Convolutions (Kingma & Dhariwal, 2018)
         | https://arxiv.org/abs/1807.03039
 
     Arguments:

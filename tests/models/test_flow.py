@@ -75,7 +75,6 @@ def test_training_moves_every_parameter_by_finite_gradients_and_lowers_the_loss(
     assert after > before
     now = dict(model.named_parameters())
     stuck = [key for key, value in start.named_parameters() if torch.equal(value, now[key])]
-    # Additive couplings are bijections of volume 1, and a 1×1 map's ActNorm may stay; all others move.
     assert not stuck
 
 
