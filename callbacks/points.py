@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
+from lit_gen.callbacks.points_density import density_of, forward_kl, stages_of
 from lit_gen.callbacks.points_figure import Field, figure_of_points
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
@@ -43,12 +44,14 @@ class PointsView(Callback):
     * ``points/kl`` and ``points/js``: KL(model ‖ truth) and the Jensen–Shannon divergence in nats, between the cell
       masses of a fixed grid (see `lit_gen.functional.mode_coverage`). Where the density is not known, the truth is the
       split's own points;
+    * ``points/forward_kl``: KL(truth ‖ model) in nats, of a model with a likelihood: E_p[log p − log q], no grid;
     * ``points/mean_error`` and ``points/covariance_error``: the largest deviation of the mean, and the relative one of
       the covariance in the Frobenius norm.
 
     Every n steps it draws ``samples/step_00001000.png``: real and generated points, the discriminator's field D(x), if
-    there is a discriminator, and its difference to the optimum D* = p/(p + q). Points come from averaged weights, if
-    the trainer has an `EMA`. On other data, and with models that do not sample, the callback is off.
+    there is a discriminator, and its difference to the optimum D* = p/(p + q); the model's density, if it has one, and
+    what latents are on their way to points, if it shows that. Points come from averaged weights, if the trainer has an
+    `EMA`. On other data, and with models that do not sample, the callback is off.
 
     Arguments:
         every_n_steps: The steps between pictures; beside these there is one of the last step. 0 leaves only that.
@@ -103,8 +106,10 @@ class PointsView(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._world is not None and not trainer.sanity_checking:
             with inference(trainer, pl_module):
-                points = self.points(pl_module, self.num_points)
-            report(pl_module, {f"points/{name}": value for name, value in self.measure(points).items()})
+                values = self.measure(self.points(pl_module, self.num_points))
+                divergence = forward_kl(pl_module, self._world, self.num_points, self.seed)
+            values |= {} if divergence is None else {"forward_kl": divergence}
+            report(pl_module, {f"points/{name}": value for name, value in values.items()})
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.on_validation_epoch_end(trainer, pl_module)
@@ -161,9 +166,10 @@ class PointsView(Callback):
     def _figure(self, pl_module: LightningModule, step: int) -> Tensor:
         assert self._world is not None
         real = self._world.sample(self.num_drawn, torch.Generator().manual_seed(self.seed))
-        return figure_of_points(
-            self._world, real, self.points(pl_module, self.num_drawn), self._field(pl_module), f"step {step}"
-        )
+        generated = self.points(pl_module, self.num_drawn)
+        density = density_of(pl_module, self._world, _FIELD_CELLS, self.seed)
+        stages = stages_of(pl_module, self.num_drawn, self.seed) if len(self._world.bounds) == 2 else []
+        return figure_of_points(self._world, real, generated, self._field(pl_module), f"step {step}", density, stages)
 
     def _field(self, pl_module: LightningModule) -> Field | None:
         """Returns the discriminator's verdict on a grid, None if the model has no discriminator."""

@@ -1,13 +1,15 @@
-"""The picture of points, of the discriminator's field, and of how far that is from the optimum."""
+"""The picture of points, of the discriminator's field and how far that is from the optimum, and of a density."""
 
 __all__ = ["Field", "figure_of_points"]
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lit_gen.callbacks.figures import new_figure
+from lit_gen.callbacks.points_density import Density, draw_density, draw_stages
 from lit_gen.functional.kernel_density import log_kernel_density
 from lit_gen.functional.worlds import World
 
@@ -29,21 +31,36 @@ class Field(NamedTuple):
     cells: int
 
 
-def figure_of_points(world: World, real: Tensor, generated: Tensor, field: Field | None, title: str) -> Tensor:
+def figure_of_points(
+    world: World,
+    real: Tensor,
+    generated: Tensor,
+    field: Field | None,
+    title: str,
+    density: Density | None = None,
+    stages: Sequence[tuple[str, Tensor]] = (),
+) -> Tensor:
     """Draws real and generated points [N, D], D being 1 or 2, the field, and D − D*; returns uint8 [3, H, W].
+
+    A density has a panel of its own in the plane, and so has each stage, points with a name, that is given there.
 
     D* = p/(p + q) is the optimum of the cross-entropy losses, with p the world's density and q the kernel density
     estimate of the generated points; it is drawn where p is known.
     """
     flat = len(world.bounds) == 1
     optimum, said = (None, "") if field is None else _optimum(world, generated, field)
-    panels = 1 + (field is not None) + (optimum is not None and not flat)
+    own = 1 + (field is not None) + (optimum is not None and not flat)
+    panels = own + (density is not None and not flat) + len(stages)
     figure, axes = new_figure(4.2 * panels, 4.0, panels)
     axes[0].set_title(title)
+    if density is not None:
+        draw_density(axes[0 if flat else own], density, world.bounds)
+    if stages:
+        draw_stages(axes[-len(stages) :], list(stages))
     if flat:
         _draw_line(axes, world, real, generated, field, optimum, said)
     else:
-        _draw_plane(axes, world, real, generated, field, optimum, said)
+        _draw_plane(axes[: panels - len(stages)], world, real, generated, field, optimum, said)
     canvas: Any = figure.canvas
     canvas.draw()
     pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8)

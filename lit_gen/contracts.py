@@ -26,6 +26,7 @@ __all__ = [
     "SupportsSample",
     "SupportsStyleEncoder",
     "SupportsStyles",
+    "SupportsTrajectory",
     "SupportsTranslate",
     "SupportsTranslateBack",
     "SupportsTruncation",
@@ -93,6 +94,14 @@ class SupportsEncode(Protocol):
             image: The images.
             label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
         """
+
+
+@runtime_checkable
+class SupportsTrajectory(Protocol):
+    """A model that can be watched while it turns latents into data, whose numbers are as many."""
+
+    def trajectory(self, z: Tensor, label: Tensor | None = None) -> Sequence[Tensor]:
+        """Returns what latents [N, D] become step by step, [N, D] each: themselves first, data last."""
 
 
 @runtime_checkable

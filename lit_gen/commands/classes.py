@@ -18,6 +18,10 @@ _ARGUMENTS = {
     "augmentation": ("lit_gen.functional.augmentation.Augmentation",),
     "auxiliary": ("lit_gen.functional.auxiliary.Auxiliary",),
     "world": ("lit_gen.functional.worlds.World",),
+    "flow": ("lit_gen.nn.flow_network.FlowNetwork",),
+    "dequantisation": ("lit_gen.nn.dequantisation.Dequantisation",),
+    "preprocessing": ("lit_gen.functional.preprocessing.Preprocessing",),
+    "base": ("lit_gen.functional.base_distributions.BaseDistribution",),
     "extractor": _BASES["extractor"],
 }
 _PACKAGES = (

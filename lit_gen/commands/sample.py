@@ -47,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     device = choose_device(options.device)
     checkpoint = read_wanted(options.ckpt_path, options.runs)
     model = load_sampler(checkpoint, options.weights, options.trust, device)
-    settings = {} if options.truncation is None else {"truncation": options.truncation}
+    settings = {name: options[name] for name in ("truncation", "temperature") if options[name] is not None}
     for name in settings:
         if name not in inspect.signature(model.sample).parameters:  # type: ignore[arg-type]
             raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
@@ -94,6 +94,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="image i depends on the seed and on i alone")
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
     parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
+    parser.add_argument("--temperature", type=float | None, help="likewise, for flows: see NormalizingFlow.sample")
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
     parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")
     return parser

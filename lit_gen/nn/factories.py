@@ -7,6 +7,8 @@ __all__ = [
     "GeneratorFactory",
     "PerceptualFactory",
     "TranslatorFactory",
+    "FlowFactory",
+    "DequantisationFactory",
 ]
 
 from typing import Protocol
@@ -59,3 +61,18 @@ class PerceptualFactory(Protocol):
     """
 
     def __call__(self) -> nn.Module: ...
+
+
+class FlowFactory(Protocol):
+    """Makes a bijection, ``(images [B, C, H, W], label [B] or None) → (latents [B, D], log |det| [B])``.
+
+    Its method ``inverse`` maps ``(latents, label or None)`` back to images.
+    """
+
+    def __call__(self, *, image_shape: Shape, num_classes: int | None) -> nn.Module: ...
+
+
+class DequantisationFactory(Protocol):
+    """Makes a `Dequantisation`, ``(images in [−1, 1], generator) → (y in [0, 1], what log p(y) lacks [B])``."""
+
+    def __call__(self, *, image_shape: Shape) -> nn.Module: ...

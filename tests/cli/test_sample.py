@@ -106,3 +106,6 @@ def test_truncation_takes_variety_away(lit_gen, trained):
     said = lit_gen("sample", "--ckpt_path", trained, "--output", "x.png", "--truncation", 0)
     assert said.status == 2
     assert "must be above 0" in said.err
+    said = lit_gen("sample", "--ckpt_path", trained, "--output", "x.png", "--temperature", 0.5)
+    assert said.status == 2
+    assert "--temperature is no setting of GAN's samples" in said.err

@@ -31,6 +31,8 @@ SMALL = {
     "latent_width": 8,
     "blocks": 1,
     "mapping_layers": 2,
+    "steps": 1,
+    "couplings": 2,
 }
 IMAGE, POINT = (1, 9, 13), (2, 1, 1)
 
@@ -62,7 +64,7 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
     import_all()
     networks = {}
     method = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == model["class_path"].rpartition(".")[2])
-    for role in ("generator", "discriminator", "mapping", "encoder"):
+    for role in ("generator", "discriminator", "mapping", "encoder", "flow", "dequantisation"):
         parameter = inspect.signature(method.__init__).parameters.get(role)
         default = None if parameter is None else parameter.default
         given = model.get("init_args", {}).get(role, getattr(default, "__name__", None))
