@@ -1,6 +1,6 @@
 """LightningModules, one method per file."""
 
-__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix", "SPADE", "StarGAN", "StarGANv2"]
+__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix", "SPADE", "VAE", "StarGAN", "StarGANv2"]
 
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
@@ -9,3 +9,4 @@ from lit_gen.models.pix2pix import Pix2Pix
 from lit_gen.models.spade import SPADE
 from lit_gen.models.stargan import StarGAN
 from lit_gen.models.stargan_v2 import StarGANv2
+from lit_gen.models.vae import VAE
