@@ -12,6 +12,7 @@ __all__ = [
     "Shape",
     "SupportsAttributes",
     "SupportsChannelData",
+    "SupportsCodes",
     "SupportsDiscriminator",
     "SupportsEncode",
     "SupportsEncoderMaps",
@@ -84,6 +85,30 @@ class SupportsEncode(Protocol):
             image: The images.
             label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
         """
+
+
+@runtime_checkable
+class SupportsCodes(Protocol):
+    """A model that turns images into maps of discrete codes and back: what a prior over codes is trained on.
+
+    ``decode_codes(encode_codes(image))`` is ``reconstruct(image)``.
+    """
+
+    image_shape: Shape
+
+    @property
+    def num_codes(self) -> int:
+        """How many codes K there are."""
+
+    @property
+    def code_shape(self) -> tuple[int, int]:
+        """The height and width (h, w) of an image's codes."""
+
+    def encode_codes(self, image: Tensor) -> Tensor:
+        """Maps images in [−1, 1], [B, C, H, W], to codes in [0, K), int64 [B, h, w], without noise."""
+
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Maps codes, int64 [B, h, w], to images in [−1, 1], [B, C, H, W]."""
 
 
 @runtime_checkable

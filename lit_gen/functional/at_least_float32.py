@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Returns float32 for half precision, in which autocast leaves what networks give, and other numbers as they are."""
+    """Returns half-precision numbers, which autocast has networks give, as float32, and others as they are."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,7 +1,20 @@
 """LightningModules, one method per file."""
 
-__all__ = ["CUT", "CycleGAN", "GAN", "Pix2Pix", "SPADE", "VAE", "StarGAN", "StarGANv2"]
+__all__ = [
+    "CUT",
+    "Autoencoder",
+    "CycleGAN",
+    "GAN",
+    "Pix2Pix",
+    "SPADE",
+    "StarGAN",
+    "StarGANv2",
+    "VAE",
+    "VQGAN",
+    "VQVAE",
+]
 
+from lit_gen.models.autoencoder import Autoencoder
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.gan import GAN
@@ -10,3 +23,5 @@ from lit_gen.models.spade import SPADE
 from lit_gen.models.stargan import StarGAN
 from lit_gen.models.stargan_v2 import StarGANv2
 from lit_gen.models.vae import VAE
+from lit_gen.models.vq_gan import VQGAN
+from lit_gen.models.vq_vae import VQVAE
