@@ -5,6 +5,7 @@ __all__ = [
     "Autoencoder",
     "CycleGAN",
     "GAN",
+    "GaussianMixture",
     "Pix2Pix",
     "SPADE",
     "StarGAN",
@@ -18,6 +19,7 @@ from lit_gen.models.autoencoder import Autoencoder
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.gan import GAN
+from lit_gen.models.gaussian_mixture import GaussianMixture
 from lit_gen.models.pix2pix import Pix2Pix
 from lit_gen.models.spade import SPADE
 from lit_gen.models.stargan import StarGAN
