@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent / "models"))
 from methods import small_networks
 
 CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
-SAMPLING = [path for path in CONFIGS if path.parent.name != "translation"]  # those have tests of their own
+OWN_TESTS = ("translation", "vae")
+SAMPLING = [path for path in CONFIGS if path.parent.name not in OWN_TESTS]
 NAMES = [f"{path.parent.name}/{path.stem}" for path in CONFIGS]
 # What makes a run short, and nothing else.
 SHORT = (

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE, MAPPED = ROOT / "lit_gen", ("datamodules", "callbacks")
 BASE = {"contracts", "errors"}
 ALLOWED = {
-    "contracts": set(),
+    "contracts": {"contracts"},
     "errors": set(),
     "functional": BASE,
     "nn": BASE | {"functional", "nn"},

@@ -17,6 +17,7 @@ _ARGUMENTS = {
     "regularizers": ("lit_gen.functional.regularizer.Regularizer",),
     "augmentation": ("lit_gen.functional.augmentation.Augmentation",),
     "auxiliary": ("lit_gen.functional.auxiliary.Auxiliary",),
+    "likelihood": ("lit_gen.functional.likelihood.Likelihood",),
     "world": ("lit_gen.functional.worlds.World",),
     "flow": ("lit_gen.nn.flow_network.FlowNetwork",),
     "dequantisation": ("lit_gen.nn.dequantisation.Dequantisation",),
@@ -40,6 +41,7 @@ _NESTED = (
     "pytorch_lightning.Callback",
     "pytorch_lightning.loggers.Logger",
     "lit_gen.functional.adversarial.AdversarialLoss",
+    "lit_gen.functional.likelihood.Likelihood",
     "lit_gen.functional.worlds.World",
 )
 _MEANT = ("lit_gen.", "torch.optim.", "pytorch_lightning.callbacks.", "pytorch_lightning.loggers.")

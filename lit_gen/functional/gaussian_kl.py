@@ -1,8 +1,10 @@
 """How far a diagonal Gaussian is from the standard one."""
 
-__all__ = ["gaussian_kl"]
+__all__ = ["gaussian_kl", "gaussian_kl_terms"]
 
 from torch import Tensor
+
+from lit_gen.functional.at_least_float32 import at_least_float32
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -18,6 +20,11 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: μ, shape [B, D].
         log_variance: log σ², shape [B, D].
     """
-    mean, log_variance = mean.float(), log_variance.float()
+    return gaussian_kl_terms(mean, log_variance).sum(dim=1)
+
+
+def gaussian_kl_terms(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Returns the divergence of each dimension, whose sum `gaussian_kl` is, shape [B, D]; arguments as there."""
+    mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
     # expm1 keeps the digits that exp loses where σ is near 1.
-    return 0.5 * (mean.square() + log_variance.expm1() - log_variance).sum(dim=1)
+    return 0.5 * (mean.square() + log_variance.expm1() - log_variance)

@@ -19,6 +19,7 @@ from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.base_distributions import BaseDistribution, StandardNormal
 from lit_gen.functional.bits_per_dim import bits_per_dim
+from lit_gen.functional.class_labels import checked_label
 from lit_gen.functional.noise import randint
 from lit_gen.functional.preprocessing import Centring, Preprocessing
 from lit_gen.nn.dequantisation import UniformDequantisation
@@ -111,7 +112,7 @@ class NormalizingFlow(ObjectiveModule):
 
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`."""
-        label = self._checked(label)
+        label = checked_label(label, self.num_classes, self.device)
         num = self.draws if self.quantised else 1
         bounds = torch.stack([self._bound(image, label, generator, self.flow) for _ in range(num)])
         return bounds.logsumexp(dim=0) - math.log(num)
@@ -165,13 +166,13 @@ class NormalizingFlow(ObjectiveModule):
         Raises:
             UserError: If labels are given to an unconditional model, are missing or out of range.
         """
-        x: Tensor = self.flow.inverse(z, self._checked(label))  # type: ignore[operator]
+        x: Tensor = self.flow.inverse(z, checked_label(label, self.num_classes, self.device))  # type: ignore[operator]
         return self.dequantisation.image(self.preprocessing.inverse(x))  # type: ignore[operator]
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images [B, C, H, W] and labels [B] to latents [B, D], those of the middle of the noise."""
         x, _ = self.preprocessing.forward(self.dequantisation.middle(image))  # type: ignore[operator]
-        return self.flow(x, self._checked(label))[0]
+        return self.flow(x, checked_label(label, self.num_classes, self.device))[0]
 
     def reconstruct(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Returns the images that are made of images' latents: themselves, as far as digits go."""
@@ -179,7 +180,7 @@ class NormalizingFlow(ObjectiveModule):
 
     def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:
         """Returns what latents [B, D] become layer by layer, [B, D] each: latents first, data last."""
-        *states, x = self.flow.states(z, self._checked(label))  # type: ignore[operator]
+        *states, x = self.flow.states(z, checked_label(label, self.num_classes, self.device))  # type: ignore[operator]
         last = self.dequantisation.image(self.preprocessing.inverse(x.view(-1, *self.image_shape)))  # type: ignore[operator]
         return [*states, last.flatten(1)]
 
@@ -191,15 +192,3 @@ class NormalizingFlow(ObjectiveModule):
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
         return x, y[0] if y else None
-
-    def _checked(self, label: Tensor | None) -> Tensor | None:
-        if label is None:
-            if self.num_classes is not None:
-                raise UserError("this model is conditional: it needs labels")
-            return None
-        if self.num_classes is None:
-            raise UserError("this model is unconditional: it takes no labels")
-        label = label.to(self.device)
-        if label.numel() and not 0 <= int(label.min()) <= int(label.max()) < self.num_classes:
-            raise UserError(f"labels run from 0 to {self.num_classes - 1}; asked for {label.unique().tolist()}")
-        return label

@@ -20,6 +20,7 @@ from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.functional.augmentation import Augmentation
 from lit_gen.functional.auxiliary import Auxiliary
+from lit_gen.functional.class_labels import checked_label
 from lit_gen.functional.noise import randint, randn, truncated_randn
 from lit_gen.functional.regularizer import (
     Critique,
@@ -268,14 +269,7 @@ class GAN(AdversarialModule):
         Raises:
             UserError: If labels are given to an unconditional model, are missing or out of range.
         """
-        if label is not None:
-            if self.num_classes is None:
-                raise UserError("this model is unconditional: it cannot sample by label")
-            label = label.to(self.device)
-            if label.numel() and not 0 <= int(label.min()) <= int(label.max()) < self.num_classes:
-                raise UserError(f"labels run from 0 to {self.num_classes - 1}; asked for {label.unique().tolist()}")
-        elif self.num_classes is not None:
-            raise UserError("this model is conditional: it needs labels to generate images")
+        label = checked_label(label, self.num_classes, self.device)
         if truncation is not None and isinstance(self.generator, SupportsTruncation):
             return self.generator.truncated(z, label, truncation)
         return self.generator(z, label)

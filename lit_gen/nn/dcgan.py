@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
-from lit_gen.nn.sizes import doubled_widths, halvings
+from lit_gen.nn.sizes import doubled_widths, halving_kernel, halvings
 from lit_gen.nn.spectral_norm import normalise_spectra
 
 _NORMS: dict[str, Callable[[int], nn.Module] | None] = {
@@ -20,15 +20,6 @@ _NORMS: dict[str, Callable[[int], nn.Module] | None] = {
     "none": None,
     "spectral": None,
 }
-
-
-def _kernel(fine: tuple[int, int]) -> tuple[int, int]:
-    """Returns the kernel with which stride 2 and padding 1 take a map of this size exactly to its upper half and back.
-
-    A convolution gives ⌊(n + 2 − k)/2⌋ + 1, a transposed one 2m − 4 + k: with k = 4 for even n and k = 3 for odd n
-    these are n/2 ↔ n and (n + 1)/2 ↔ n, so that no size is cropped or padded on one side only.
-    """
-    return (4 if fine[0] % 2 == 0 else 3, 4 if fine[1] % 2 == 0 else 3)
 
 
 def _initialise(network: nn.Module) -> None:
@@ -78,7 +69,9 @@ class DCGANGenerator(nn.Module):
         ]
         for i, fine in enumerate(sizes[1:]):
             last = i == len(sizes) - 2
-            layers.append(nn.ConvTranspose2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=last))
+            layers.append(
+                nn.ConvTranspose2d(widths[i], widths[i + 1], halving_kernel(fine), stride=2, padding=1, bias=last)
+            )
             layers += [nn.Tanh()] if last else [nn.BatchNorm2d(widths[i + 1]), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
         _initialise(self)
@@ -142,7 +135,7 @@ class DCGANDiscriminator(nn.Module):
         for i, fine in enumerate(sizes[:-1]):
             first = i == 0
             bare = first or make_norm is None
-            layers.append(nn.Conv2d(widths[i], widths[i + 1], _kernel(fine), stride=2, padding=1, bias=bare))
+            layers.append(nn.Conv2d(widths[i], widths[i + 1], halving_kernel(fine), stride=2, padding=1, bias=bare))
             layers += [] if first or make_norm is None else [make_norm(widths[i + 1])]
             layers.append(nn.LeakyReLU(negative_slope, inplace=True))
         layers.append(nn.Conv2d(widths[-1], num_outputs, sizes[-1]))

@@ -1,6 +1,6 @@
 """The generator and discriminator of dense layers only, for images and for points of the plane."""
 
-__all__ = ["DenseDiscriminator", "DenseGenerator"]
+__all__ = ["Activation", "DenseDiscriminator", "DenseGenerator", "dense_layers", "with_label"]
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,9 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def _dense(inputs: int, width: int, depth: int, outputs: int, activation: Activation, scale: float) -> nn.Sequential:
+def dense_layers(
+    inputs: int, width: int, depth: int, outputs: int, activation: Activation, scale: float = 1.0
+) -> nn.Sequential:
     """Returns `depth` hidden layers of `width` units and a linear one."""
     if not scale > 0:
         raise UserError(f"a dense network's scale is {scale}, and must be above 0")
@@ -38,7 +40,7 @@ def _dense(inputs: int, width: int, depth: int, outputs: int, activation: Activa
     return nn.Sequential(*layers, nn.Linear(width, outputs))
 
 
-def _with_label(x: Tensor, label: Tensor | None, num_classes: int | None) -> Tensor:
+def with_label(x: Tensor, label: Tensor | None, num_classes: int | None) -> Tensor:
     """Appends the label's one-hot code to rows [B, D], if the network is conditional."""
     assert (label is not None) == (num_classes is not None)
     if label is None or num_classes is None:
@@ -83,7 +85,9 @@ class DenseGenerator(nn.Module):
             raise UserError(f"DenseGenerator's output is '{output}'; it can be 'tanh' or 'linear'")
         self.image_shape, self.latent_dim, self.num_classes = tuple(image_shape), latent_dim, num_classes
         self.output, self.scale = output, scale
-        self.layers = _dense(latent_dim + (num_classes or 0), width, depth, math.prod(image_shape), activation, scale)
+        self.layers = dense_layers(
+            latent_dim + (num_classes or 0), width, depth, math.prod(image_shape), activation, scale
+        )
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps latents to images.
@@ -96,7 +100,7 @@ class DenseGenerator(nn.Module):
             Images in [−1, 1], or unbounded points, shape [B, C, H, W].
         """
         assert z.ndim == 2 and z.shape[1] == self.latent_dim
-        x = self.layers(_with_label(z, label, self.num_classes))
+        x = self.layers(with_label(z, label, self.num_classes))
         return (x.tanh() if self.output == "tanh" else self.scale * x).unflatten(1, self.image_shape)
 
 
@@ -139,7 +143,9 @@ class DenseDiscriminator(nn.Module):
         super().__init__()
         self.image_shape, self.num_classes, self.num_outputs = tuple(image_shape), num_classes, num_outputs
         self.scale = scale
-        self.layers = _dense(math.prod(image_shape) + (num_classes or 0), width, depth, num_outputs, activation, scale)
+        self.layers = dense_layers(
+            math.prod(image_shape) + (num_classes or 0), width, depth, num_outputs, activation, scale
+        )
         if spectral_norm:
             normalise_spectra(self)
 
@@ -154,5 +160,5 @@ class DenseDiscriminator(nn.Module):
             Logits, shape [B]; with `num_outputs` above 1 all outputs, shape [B, num_outputs].
         """
         assert x.shape[1:] == self.image_shape
-        outputs = self.layers(_with_label(x.flatten(1) / self.scale, label, self.num_classes))
+        outputs = self.layers(with_label(x.flatten(1) / self.scale, label, self.num_classes))
         return outputs.flatten() if self.num_outputs == 1 else outputs

@@ -9,6 +9,10 @@ __all__ = [
     "TranslatorFactory",
     "FlowFactory",
     "DequantisationFactory",
+    "EncoderFactory",
+    "DecoderFactory",
+    "MapEncoderFactory",
+    "MapDecoderFactory",
 ]
 
 from typing import Protocol
@@ -76,3 +80,33 @@ class DequantisationFactory(Protocol):
     """Makes a `Dequantisation`, ``(images in [−1, 1], generator) → (y in [0, 1], what log p(y) lacks [B])``."""
 
     def __call__(self, *, image_shape: Shape) -> nn.Module: ...
+
+
+class EncoderFactory(Protocol):
+    """Makes an encoder, ``(images in [−1, 1], [B, C, H, W], label [B] or None) → numbers [B, num_outputs]``."""
+
+    def __call__(self, *, image_shape: Shape, num_outputs: int, num_classes: int | None) -> nn.Module: ...
+
+
+class DecoderFactory(Protocol):
+    """Makes a decoder, ``(z [B, latent_dim], label [B] or None) → numbers without bounds, [B, C, H, W]``.
+
+    The channels C of the ``output_shape`` are as many as a likelihood has numbers for a pixel.
+    """
+
+    def __call__(self, *, output_shape: Shape, latent_dim: int, num_classes: int | None) -> nn.Module: ...
+
+
+class MapEncoderFactory(Protocol):
+    """Makes an encoder, ``images in [−1, 1], [B, C, H, W] → maps [B, channels, h, w]``.
+
+    Its attribute ``map_size`` is (h, w).
+    """
+
+    def __call__(self, *, image_shape: Shape, channels: int) -> nn.Module: ...
+
+
+class MapDecoderFactory(Protocol):
+    """Makes a decoder, ``maps [B, D, h, w] of map_shape → numbers without bounds, [B, C, H, W] of output_shape``."""
+
+    def __call__(self, *, map_shape: Shape, output_shape: Shape) -> nn.Module: ...

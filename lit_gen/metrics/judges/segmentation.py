@@ -1,36 +1,20 @@
 """Whether translations of label maps show what these say, in the eyes of a network that segments real images."""
 
-__all__ = ["SegmentationJudge", "SegmentedData"]
+__all__ = ["SegmentationJudge"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lit_gen.contracts import Batch, ImageData, SupportsTranslate
+from lit_gen.contracts import Batch, ImageData, SupportsSegmentation, SupportsTranslate
 from lit_gen.functional.label_overlap import label_overlap
 from lit_gen.functional.quantize import to_uint8
 from lit_gen.metrics.judges.judge import Counts, Judge, Noise
 from lit_gen.metrics.judges.segmentation_network import SegmentationNetwork
 from lit_gen.metrics.network_training import gather_training_images, train_network
-
-
-@runtime_checkable
-class SegmentedData(Protocol):
-    """Pairs whose images' segmentation is known, perhaps because they are made from it."""
-
-    @property
-    def num_segments(self) -> int | None:
-        """The number of classes of pixels, or None when the images come without segmentation."""
-
-    def segmentation(self, batch: Batch) -> Tensor:
-        """Returns the segmentation of a batch's images, integers [B, H, W]; what is no class is unknown.
-
-        Arguments:
-            batch: A batch as the data yield it, images uint8.
-        """
 
 
 class SegmentationJudge(Judge):
@@ -60,12 +44,12 @@ class SegmentationJudge(Judge):
     def misfit(self, model: Any, data: ImageData) -> str | None:
         if not isinstance(model, SupportsTranslate):
             return f"{type(model).__name__} does not translate, and {self.name} judges translations"
-        if not isinstance(data, SegmentedData) or data.num_segments is None:
+        if not isinstance(data, SupportsSegmentation) or data.num_segments is None:
             return f"{self.name} needs the label maps of images, which these data do not have"
         return None
 
     def look(self, model: Any, data: ImageData) -> None:
-        assert isinstance(data, SegmentedData) and data.num_segments is not None
+        assert isinstance(data, SupportsSegmentation) and data.num_segments is not None
         self._data, self._num = data, data.num_segments
 
     def key(self) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""What models and data promise to callbacks and commands, as typing protocols.
+
+Callbacks and commands ask what an object can do (``isinstance(model, SupportsSample)``), never what class it is, so a
+user's own LightningModule gets sample grids, scores and the command line by having the right methods.
+"""
+
+__all__ = [
+    "Batch",
+    "Generators",
+    "ImageData",
+    "PointData",
+    "Shape",
+    "SupportsAttributes",
+    "SupportsChannelData",
+    "SupportsCodes",
+    "SupportsDiscriminator",
+    "SupportsEncode",
+    "SupportsEncoderMaps",
+    "SupportsFactors",
+    "SupportsFeatureMaps",
+    "SupportsGenerate",
+    "SupportsLatents",
+    "SupportsLogProb",
+    "SupportsPairs",
+    "SupportsRecognition",
+    "SupportsReconstruct",
+    "SupportsSample",
+    "SupportsSegmentation",
+    "SupportsStyleEncoder",
+    "SupportsStyles",
+    "SupportsTrajectory",
+    "SupportsTranslate",
+    "SupportsTranslateBack",
+    "SupportsTruncation",
+]
+
+from lit_gen.contracts.batch import Batch, Generators, Shape
+from lit_gen.contracts.data import (
+    ImageData,
+    PointData,
+    SupportsChannelData,
+    SupportsFactors,
+    SupportsPairs,
+    SupportsSegmentation,
+)
+from lit_gen.contracts.likelihood import (
+    SupportsLogProb,
+)
+from lit_gen.contracts.networks import (
+    SupportsDiscriminator,
+    SupportsEncoderMaps,
+    SupportsFeatureMaps,
+)
+from lit_gen.contracts.sampling import (
+    SupportsCodes,
+    SupportsEncode,
+    SupportsGenerate,
+    SupportsLatents,
+    SupportsReconstruct,
+    SupportsSample,
+    SupportsStyles,
+    SupportsTrajectory,
+    SupportsTruncation,
+)
+from lit_gen.contracts.translation import (
+    SupportsAttributes,
+    SupportsRecognition,
+    SupportsStyleEncoder,
+    SupportsTranslate,
+    SupportsTranslateBack,
+)

@@ -1,0 +1,93 @@
+"""Every shipped configuration of autoencoders runs, with small networks: steps, validations, scores, checkpoints."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+import yaml
+
+import lit_gen
+import lit_gen.configs
+from lit_gen.__main__ import main
+from lit_gen.contracts import SupportsSample
+
+sys.path.insert(0, str(Path(__file__).parent / "models"))
+from methods import small_networks
+
+FOLDER = Path(lit_gen.configs.__file__).parent / "vae"
+CONFIGS = [path for path in sorted(FOLDER.glob("*.yaml")) if not path.stem.startswith("gaussian_mixture")]
+SHORT = (
+    *("--trainer.max_steps", "4", "--trainer.val_check_interval", "2", "--trainer.limit_val_batches", "1"),
+    *("--evaluation.num_samples", "20", "--samples.num_samples", "4", "--data.batch_size", "8"),
+    *("--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu", "--evaluation.metrics", "[psnr]"),
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with a little of everything, in the official formats; all but a few images are black."""
+    root = tmp_path_factory.mktemp("data")
+    random = numpy.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        raw = root / name / "raw"
+        raw.mkdir(parents=True)
+        for part, num in (("train", 60000), ("t10k", 10000)):
+            labels = numpy.arange(num, dtype=numpy.uint8) % 10
+            images = numpy.zeros((num, 28, 28), numpy.uint8)
+            images[:, 4:24, 4:24] = random.integers(0, 256, (10, 20, 20), dtype=numpy.uint8)[labels]
+            for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+                head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+                (raw / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    (root / "lpc_sprites").mkdir()
+    numpy.savez(
+        root / "lpc_sprites" / "sprites64.npz",
+        images=random.integers(0, 256, (120, 64, 64, 3), dtype=numpy.uint8),
+        segmentation=random.integers(0, 6, (120, 64, 64), dtype=numpy.uint8),
+        factors=(numpy.arange(120)[:, None] // numpy.array([20, 4, 2, 1, 1, 1]) % 6).astype(numpy.uint8),
+        factor_names=numpy.array(["body", "bottomwear", "topwear", "hair", "action", "direction"]),
+    )
+    return root
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_runs(path: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIT_GEN_DATA", str(data))
+    monkeypatch.chdir(tmp_path)
+    given = yaml.safe_load(path.read_text("utf-8"))
+    init = {**given["model"].get("init_args", {}), **small_networks(given["model"])}
+    small = {"model": {"class_path": given["model"]["class_path"], "init_args": init}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small))
+    assert main(["fit", "--config", f"vae/{path.stem}", "--config", "small.yaml", *SHORT]) == 0
+    (run,) = (tmp_path / "runs").glob("*/version_0")
+    for file in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
+        assert (run / file).is_file(), file
+    monitor = given["checkpoint"]["monitor"]
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["step"] for row in rows if row[monitor]] == ["2", "4"]
+    scores = [json.loads(file.read_text()) for file in (run / "evaluation").glob("*.json")]
+    assert len(scores) == 2 and all(score["metrics"]["psnr_mean"] > 0 for score in scores)
+    model = lit_gen.load(run / "checkpoints" / "last.ckpt")
+    image = torch.rand(2, *model.image_shape) * 2 - 1
+    label = None if getattr(model, "num_classes", None) is None else torch.tensor([0, 1])
+    assert model.reconstruct(image, label).shape == image.shape
+    if isinstance(model, SupportsSample):
+        assert torch.isfinite(model.sample(2)).all()
+        assert list((run / "samples").glob("*.png"))
+
+
+def test_log_probabilities_are_scored_by_the_command_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIT_GEN_DATA", str(data))
+    monkeypatch.chdir(tmp_path)
+    tiny = ("--model.encoder.width", "8", "--model.decoder.width", "8", "--model.log_prob_samples", "60")
+    assert main(["fit", "--config", "vae/vae_mnist", *tiny, *SHORT, "--evaluation.metrics", "[]"]) == 0
+    (run,) = (tmp_path / "runs").glob("*/version_0")
+    how = ("--metrics", "nll,bpd,psnr", "--num_real", "50")
+    assert main(["evaluate", "--ckpt_path", str(run), *how]) == 0
+    said = capsys.readouterr().out
+    assert "nll" in said and "bpd" in said
