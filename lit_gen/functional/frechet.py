@@ -27,7 +27,8 @@ class _Factor:
             # No more points than dimensions: no digit is lost in products.
             assert points is not None and len(points) > 1, "without a covariance there are the points it would be of"
             total = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in points.split(_BLOCK)]).sum(dim=0)
-            root, self.points = len(points) ** 0.5, points
+            root = len(points) ** 0.5
+            self.points: Tensor | None = points
             self.rows, self.scale = points[1:], (len(points) - 1) ** -0.5
             self.mean = (total / root - points[0]) / (root - 1.0)
         else:
