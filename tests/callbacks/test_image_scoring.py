@@ -197,7 +197,7 @@ def test_labels_for_conditional_models_only(data: Digits) -> None:
     assert score(model, data, "nll")["nll_mean[likelihood]"] == 0
 
 
-class Autoencoder(GenerativeModule):
+class Bottleneck(GenerativeModule):
     """A single linear layer that learns to give images back; it also knows a likelihood."""
 
     averaged_networks = ("network",)
@@ -229,7 +229,7 @@ def fit(trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
     def run(*callbacks: Callback) -> Trainer:
         made = trainer(callbacks=list(callbacks), val_check_interval=2, max_steps=4)
         torch.manual_seed(0)
-        made.fit(Autoencoder(), datamodule=Digits(image_size=12, batch_size=16, val_size=30))
+        made.fit(Bottleneck(), datamodule=Digits(image_size=12, batch_size=16, val_size=30))
         return made
 
     return run
@@ -255,7 +255,7 @@ def test_samples_are_off_where_images_are_on(fit: Callable[..., Trainer]) -> Non
         warnings.simplefilter("always")
         run = fit(evaluation)
     said = [str(it.message) for it in caught if "Evaluation is off" in str(it.message)]
-    assert said == ["Evaluation is off, no fid will be computed: Autoencoder does not sample"]
+    assert said == ["Evaluation is off, no fid will be computed: Bottleneck does not sample"]
     assert "l1_mean[reconstruction]" in run.callback_metrics
 
 

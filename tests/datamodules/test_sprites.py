@@ -120,10 +120,12 @@ def test_attributes_of_factors(path):
 
 
 def test_factors_are_there_whatever_the_kind(path):
-    for settings in ({}, {"kind": "label_maps"}, {"kind": "unpaired", "where_a": {"hair": 0}, "where_b": {"hair": 1}}):
+    unpaired = {"kind": "unpaired", "where_a": {"hair": 0}, "where_b": {"hair": 1}}
+    # Of two test images there are not enough for both domains.
+    for settings, splits in (({}, SPLITS), ({"kind": "label_maps"}, SPLITS), (unpaired, ["train"])):
         data = make(path, **settings)
         assert isinstance(data, SupportsFactors) and data.factor_names == ("body", "hair", "action")
-        for split in SPLITS:
+        for split in splits:
             seen = [(body, hair, 1 - action) for body, hair, action in corners(data, split)]
             assert data.factor_values(split).tolist() == [list(row) for row in seen]
     some = make(path, where={"hair": 2, "body": [1, 3]})

@@ -64,7 +64,7 @@ class Recorder(Callback):
         Path(f"{self.path}.rank{trainer.global_rank}.json").write_text(json.dumps(seen))
 
 
-class Autoencoder(GenerativeModule):
+class Bottleneck(GenerativeModule):
     """A model with one optimizer, which Lightning steps."""
 
     def __init__(self, image_shape: tuple[int, int, int], num_classes: int | None = None) -> None:

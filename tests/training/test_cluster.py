@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, here = tmp_path_factory.mktemp("ranks"), Path.cwd()
     before, data = run.CONFIG.index("model:"), run.CONFIG.index("data:")
     (folder / "tiny.yaml").write_text(run.CONFIG)
-    autoencoder = "model: {class_path: cluster_run.Autoencoder}\n"
+    autoencoder = "model: {class_path: cluster_run.Bottleneck}\n"
     (folder / "autoencoder.yaml").write_text(run.CONFIG[:before] + autoencoder + run.CONFIG[data:])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     with pytest.MonkeyPatch.context() as patch:
