@@ -207,19 +207,23 @@ def frechet_influence(
     """
     mean_1, covariance_1, mean_2, covariance_2 = _checked(mean_1, covariance_1, mean_2, covariance_2)
     first, second = _Factor(covariance_1, points_1), _Factor(covariance_2, points_2)
-    eigenvalue, eigenvector = _spectrum(first.square(second))
-    root = eigenvalue.clamp(min=0.0).sqrt()
-    if first.points is not None and first.points.data_ptr() == x.data_ptr():
-        moved = _moved_points(eigenvector, root, len(first.points))
-    else:
-        z = _shortest(first.matrix(), mean_1, x)
-        moved = torch.cat([(rows @ eigenvector).square() @ root for rows in z.split(_BLOCK)])
+    moved = _moved(x, mean_1, first, second) if len(first.rows) and len(second.rows) else mean_1.new_zeros(len(x))
     shift, psi = 2.0 * (mean_1 - mean_2), []
-    for part, transported in zip(x.split(_BLOCK), moved[: len(x)].split(_BLOCK), strict=True):
+    for part, transported in zip(x.split(_BLOCK), moved.split(_BLOCK), strict=True):
         centred = part.to(torch.float64) - mean_1
         psi.append(centred @ shift + centred.square().sum(dim=1) - transported)
     influence = torch.cat(psi)
     return influence - influence.mean()
+
+
+def _moved(x: Tensor, mean: Tensor, first: _Factor, second: _Factor) -> Tensor:
+    """Returns (x − μ₁)ᵀ T (x − μ₁) of points [n, D], shape [n]; neither Gaussian is a single point."""
+    eigenvalue, eigenvector = _spectrum(first.square(second))
+    root = eigenvalue.clamp(min=0.0).sqrt()
+    if first.points is not None and first.points.data_ptr() == x.data_ptr():
+        return _moved_points(eigenvector, root, len(first.points))[: len(x)]
+    z = _shortest(first.matrix(), mean, x)
+    return torch.cat([(rows @ eigenvector).square() @ root for rows in z.split(_BLOCK)])
 
 
 def _moved_points(eigenvector: Tensor, root: Tensor, num: int) -> Tensor:

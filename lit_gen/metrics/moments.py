@@ -33,7 +33,13 @@ class Moments(NamedTuple):
 
 
 def moments_of(points: Tensor) -> Moments:
-    """Returns the moments of points [N, D] that are all there; without the covariance if N ≤ D."""
+    """Returns the moments of points [N, D] that are all there; without the covariance if N ≤ D.
+
+    Raises:
+        ValueError: If there are fewer than two.
+    """
+    if len(points) < 2:
+        raise ValueError(f"a covariance needs at least 2 images, not {len(points)}")
     # In parts: torch would make a copy of all points in float64.
     mean = torch.stack([part.sum(dim=0, dtype=torch.float64) for part in points.split(128)]).sum(dim=0) / len(points)
     if len(points) <= points.shape[1]:

@@ -112,7 +112,7 @@ class NormalizingFlow(ObjectiveModule):
 
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`."""
-        label = checked_label(label, self.num_classes, self.device)
+        image, label = image.to(self.device), checked_label(label, self.num_classes, self.device)
         num = self.draws if self.quantised else 1
         bounds = torch.stack([self._bound(image, label, generator, self.flow) for _ in range(num)])
         return bounds.logsumexp(dim=0) - math.log(num)
@@ -171,7 +171,7 @@ class NormalizingFlow(ObjectiveModule):
 
     def encode(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps images [B, C, H, W] and labels [B] to latents [B, D], those of the middle of the noise."""
-        x, _ = self.preprocessing.forward(self.dequantisation.middle(image))  # type: ignore[operator]
+        x, _ = self.preprocessing.forward(self.dequantisation.middle(image.to(self.device)))  # type: ignore[operator]
         return self.flow(x, checked_label(label, self.num_classes, self.device))[0]
 
     def reconstruct(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:

@@ -95,6 +95,8 @@ class GaussianMixture(GenerativeModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
+            if self.trainer.precision != "32-true":
+                raise UserError(f"trainer.precision is {self.trainer.precision}; GaussianMixture is fitted in 32-true")
             count_batches_as_steps(self.trainer)
 
     def on_fit_start(self) -> None:

@@ -33,7 +33,7 @@ from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions
 from lit_gen.training.quantised import QuantisedModule
 
-_DELTA, _MOST = 1e-6, 1e4
+_DELTA, _MOST, _SCALE = 1e-6, 1e4, 2.0**14
 
 
 class VQGAN(QuantisedModule):
@@ -160,8 +160,9 @@ class VQGAN(QuantisedModule):
     def _balance(self, error: Tensor, adversarial: Tensor) -> Tensor:
         """Returns λ, with the gradients of all processes' images."""
         last = [p for p in self.decoder.parameters() if p.ndim > 1][-1]
-        gradients = [torch.autograd.grad(term, last, retain_graph=True)[0] for term in (error, adversarial)]
-        wanted, unwanted = (mean_across_processes(gradient).float().norm() for gradient in gradients)
+        # A mean over all pixels has gradients that float16 cannot hold, and no scaler sees these.
+        gradients = [torch.autograd.grad(_SCALE * term, last, retain_graph=True)[0] for term in (error, adversarial)]
+        wanted, unwanted = (mean_across_processes(gradient.float() / _SCALE).norm() for gradient in gradients)
         return (wanted / (unwanted + _DELTA)).clamp(max=_MOST)
 
     def _judge(self, image: Tensor) -> Tensor:

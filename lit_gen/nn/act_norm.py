@@ -16,9 +16,9 @@ _LEAST_STD = 1e-6
 class ActNorm(Bijection):
     r"""Creates the layer :math:`z = (x + b) \exp(s)`, with a bias b and a log-gain s per channel.
 
-    The first batch of training, over all processes, sets them such that every channel has mean 0 and variance 1; from
-    then on they are trained as all parameters are. A checkpoint says whether that has been. Until then, and so in a
-    model that was never trained, the layer is the identity.
+    The first batch of training (its first part, where it is split), over all processes, sets them such that every
+    channel has mean 0 and variance 1; from then on they are trained as all parameters are. A checkpoint says whether
+    that has been. Until then, and so in a model that was never trained, the layer is the identity.
 
     References:
         | Glow: Generative Flow with Invertible 1×1 Convolutions (Kingma & Dhariwal, 2018), section 3.1

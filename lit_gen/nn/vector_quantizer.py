@@ -77,9 +77,10 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, z: Tensor) -> Tensor:
         """Maps maps [B, D, h, w] to the codes nearest to their vectors, int64 [B, h, w]."""
-        rows = _rows(z.detach().float())
-        # ‖z − e‖² without ‖z‖², which is the same for every code.
-        distance = self.codebook.square().sum(1) - 2 * rows @ self.codebook.T
+        with torch.autocast(z.device.type, enabled=False):  # rounded products find other codes
+            rows = _rows(z.detach().float())
+            # ‖z − e‖² without ‖z‖², which is the same for every code.
+            distance = self.codebook.square().sum(1) - 2 * rows @ self.codebook.T
         return distance.argmin(1).unflatten(0, (z.shape[0], *z.shape[2:]))
 
     def look_up(self, codes: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from lit_gen.training.modes import evaluating
+from lit_gen.training.seeding import isolated
 
 _DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)
 _HELD_OUT = 5  # of the labelled images every fifth chooses the weight decay
@@ -66,7 +67,7 @@ def fit_head(
         centre = x.mean(dim=0)
         scale = (x - centre).square().mean().sqrt().clamp(min=1e-12)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # and no device's
             network = _network(x.shape[1], hidden, num_classes).to(x.device)
         head = Head(network, centre, scale, decay)
         optimizer = torch.optim.LBFGS(network.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
@@ -123,7 +124,7 @@ def fit_with_encoder(
     parameters = [*encoder.parameters(), *head.network.parameters()]
     optimizer = torch.optim.Adam(parameters, lr)
     generator, order = torch.Generator().manual_seed(seed), torch.empty(0, dtype=torch.int64)
-    with evaluating(encoder), torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with evaluating(encoder), isolated(), torch.enable_grad():
         torch.manual_seed(seed)  # of dropout
         encoder.train(training)
         for _ in range(steps):

@@ -159,3 +159,15 @@ def test_points_of_the_factor_itself_need_no_equation_to_be_solved(num: int) -> 
     solved = frechet_influence(x.clone(), *statistics, x)  # elsewhere in memory: any points
     torch.testing.assert_close(own, solved, rtol=1e-9, atol=1e-7)
     torch.testing.assert_close(frechet_influence(x[:2], *statistics, x), own[:2] - own[:2].mean(), rtol=1e-9, atol=1e-7)
+
+
+@pytest.mark.parametrize(("num", "constant"), [(100, 0.0), (10, 0.0), (10, 3.0)])
+def test_a_generator_that_knows_one_image_has_a_distance_and_no_error(num: int, constant: float) -> None:
+    generator = torch.Generator().manual_seed(15)
+    x, y = torch.full((num, 16), constant, dtype=torch.float64), torch.randn(50, 16, generator=generator).double()
+    covariance = None if num <= 16 else x.T.cov()
+    statistics = x.mean(0), covariance, y.mean(0), y.T.cov()
+    points = x if covariance is None else None
+    expected = (constant - y.mean(0)).square().sum() + y.T.cov().trace()
+    assert frechet_distance(*statistics, points).item() == pytest.approx(expected.item(), rel=1e-9)
+    assert frechet_influence(x, *statistics, points).abs().max() < 1e-9

@@ -14,6 +14,15 @@ from lit_gen.errors import UserError
 from lit_gen.nn.vector_quantizer import VectorQuantizer
 
 
+def test_codes_under_autocast_are_those_of_float32() -> None:
+    torch.manual_seed(1)
+    quantizer, z = VectorQuantizer(512, 8), 2.0 + torch.randn(16, 8, 8, 8)
+    quantizer.codebook.copy_(2.0 + torch.randn(512, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = quantizer.nearest(z)
+    assert torch.equal(found, quantizer.nearest(z))
+
+
 def _maps(*rows: list[float]) -> torch.Tensor:
     """Vectors as maps [N, D, 1, 1]."""
     return torch.tensor(rows)[:, :, None, None]

@@ -53,6 +53,8 @@ class AttributeJudge(Judge):
         unknown = [name for name in model.attribute_names if name not in names]
         if unknown:
             return f"the model changes {', '.join(unknown)}, and the data do not know of it"
+        if not any(set(group) <= set(model.changeable) for group in model.attribute_groups):
+            return f"{type(model).__name__} changes no whole group of attributes"
         known = [{names[place] for place in group} for group in groups]
         for group in model.attribute_groups:
             if {model.attribute_names[place] for place in group} not in known:
