@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import pickle
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ import numpy
 import pytest
 import torch
 import yaml
+from methods import small_networks
 from PIL import Image
 
 import lit_gen
 import lit_gen.configs
 from lit_gen.__main__ import main
-
-sys.path.insert(0, str(Path(__file__).parent / "models"))
-from methods import small_networks
 
 CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
 OWN_TESTS = ("translation", "vae")
@@ -37,20 +35,11 @@ _OWN_MEASURES = {"Points2D": "points/kl", "StackedMNIST": "stacked/kl"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None]) -> Path:
     """A data root with a little of everything, in the official formats."""
     tmp_path = tmp_path_factory.mktemp("data")
     random = numpy.random.default_rng(0)
-    for name in ("MNIST", "FashionMNIST"):
-        raw = tmp_path / name / "raw"
-        raw.mkdir(parents=True)
-        for part, num in (("train", 60000), ("t10k", 10000)):
-            labels = numpy.arange(num, dtype=numpy.uint8) % 10
-            images = numpy.zeros((num, 28, 28), numpy.uint8)
-            images[:, 4:24, 4:24] = random.integers(0, 256, (10, 20, 20), dtype=numpy.uint8)[labels]
-            for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-                head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-                (raw / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    write_idx_files(tmp_path, random)
     for label in ("circle", "square"):
         (tmp_path / "images" / label).mkdir(parents=True)
         for i in range(40):

@@ -2,21 +2,19 @@
 
 import csv
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy
 import pytest
 import torch
 import yaml
+from methods import small_networks
 
 import lit_gen
 import lit_gen.configs
 from lit_gen.__main__ import main
 from lit_gen.contracts import SupportsSample
-
-sys.path.insert(0, str(Path(__file__).parent / "models"))
-from methods import small_networks
 
 FOLDER = Path(lit_gen.configs.__file__).parent / "vae"
 CONFIGS = [path for path in sorted(FOLDER.glob("*.yaml")) if not path.stem.startswith("gaussian_mixture")]
@@ -28,20 +26,11 @@ SHORT = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None]) -> Path:
     """A data root with a little of everything, in the official formats; all but a few images are black."""
     root = tmp_path_factory.mktemp("data")
     random = numpy.random.default_rng(0)
-    for name in ("MNIST", "FashionMNIST"):
-        raw = root / name / "raw"
-        raw.mkdir(parents=True)
-        for part, num in (("train", 60000), ("t10k", 10000)):
-            labels = numpy.arange(num, dtype=numpy.uint8) % 10
-            images = numpy.zeros((num, 28, 28), numpy.uint8)
-            images[:, 4:24, 4:24] = random.integers(0, 256, (10, 20, 20), dtype=numpy.uint8)[labels]
-            for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-                head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
-                (raw / f"{part}-{kind}-ubyte").write_bytes(head + array.tobytes())
+    write_idx_files(root, random)
     (root / "lpc_sprites").mkdir()
     numpy.savez(
         root / "lpc_sprites" / "sprites64.npz",

@@ -12,6 +12,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from methods import NUM_CLASSES, small_networks
+from quiet_trainer import quiet_trainer
 
 import lit_gen.configs
 from lit_gen.datamodules.tensor_loader import TensorLoader
@@ -54,17 +55,7 @@ def batches(rank: int = 0, size: int = BATCH) -> TensorLoader:
 def fit(name: str, folder: Path, steps: int, rank: int = 0, **arguments: Any) -> tuple[Any, pl.Trainer]:
     """Trains a method's tiny model for some batches."""
     ckpt_path, settings = arguments.pop("ckpt_path", None), arguments.pop("settings", {})
-    defaults = {
-        "max_steps": steps,
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "default_root_dir": folder,
-    }
-    model, trainer = tiny(name, **settings), pl.Trainer(**(defaults | arguments))
+    model, trainer = tiny(name, **settings), quiet_trainer(folder, steps, **arguments)
     trainer.fit(model, batches(rank), ckpt_path=ckpt_path, weights_only=True)
     return model, trainer
 

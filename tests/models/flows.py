@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from quiet_trainer import quiet_trainer
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
 from lit_gen.functional.base_distributions import StandardLogistic
@@ -73,9 +74,7 @@ def fit(
 ) -> tuple[NormalizingFlow, pl.Trainer]:
     """Trains a model for some batches, in the order that they have."""
     ckpt_path = arguments.pop("ckpt_path", None)
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    defaults = {"accelerator": "cpu", "devices": 1, "enable_checkpointing": False, "default_root_dir": folder, **quiet}
-    flow, trainer = made(name, **(model or {})), pl.Trainer(max_steps=steps, **(defaults | arguments))
+    flow, trainer = made(name, **(model or {})), quiet_trainer(folder, steps, **arguments)
     trainer.fit(flow, batches(FLOWS[name][0], rank), ckpt_path=ckpt_path, weights_only=True)
     return flow, trainer
 

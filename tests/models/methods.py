@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from jsonargparse import ArgumentParser
+from quiet_trainer import quiet_trainer
 
 import lit_gen.configs
 from lit_gen.commands.classes import import_all
@@ -106,17 +107,7 @@ def batches(name: str, rank: int = 0) -> TensorLoader:
 def fit(name: str, folder: Path, steps: int, rank: int = 0, **arguments: Any) -> tuple[AdversarialModule, pl.Trainer]:
     """Trains a method's tiny model for some batches."""
     ckpt_path = arguments.pop("ckpt_path", None)
-    defaults = {
-        "max_steps": steps,
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "default_root_dir": folder,
-    }
-    model, trainer = tiny(name), pl.Trainer(**(defaults | arguments))
+    model, trainer = tiny(name), quiet_trainer(folder, steps, **arguments)
     trainer.fit(model, batches(name, rank), ckpt_path=ckpt_path, weights_only=True)
     return model, trainer
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import autoencoders
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -11,9 +12,6 @@ from torch.optim import Optimizer
 
 from lit_gen.contracts import SupportsCodes, SupportsEncode, SupportsReconstruct, SupportsSample
 from lit_gen.training.seeding import generators
-
-sys.path.insert(0, str(Path(__file__).parent))
-import autoencoders
 
 every_method = pytest.mark.parametrize("name", autoencoders.METHODS)
 

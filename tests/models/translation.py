@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from quiet_trainer import quiet_trainer
 from torch import Tensor
 from torch.optim import SGD
 
@@ -167,18 +168,7 @@ def fit(
 ) -> tuple[TranslationModule, pl.Trainer]:
     """Trains a method's tiny model for some batches."""
     ckpt_path = arguments.pop("ckpt_path", None)
-    defaults = {
-        "max_steps": steps,
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-        "default_root_dir": folder,
-    }
-    model, trainer = tiny(name, **(own or {})), pl.Trainer(**(defaults | arguments))
+    model, trainer = tiny(name, **(own or {})), quiet_trainer(folder, steps, **arguments)
     trainer.fit(model, loader or batches(name), ckpt_path=ckpt_path, weights_only=True)
     return model, trainer
 
