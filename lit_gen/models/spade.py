@@ -57,6 +57,8 @@ class SPADE(TranslationModule):
         feature_weight: The weight λ_F of the distance between the discriminator's maps; 0 for none.
         kl_weight: The weight λ_KL of the encoder's divergence, summed over dimensions, a mean over the batch.
         perceptual_weight: The weight of the distance between the frozen network's maps.
+        l1_weight: The weight of the L1 distance between images, which the paper lacks; 0 for none. It can take the
+            place of a frozen network's maps, which keep colours and contents near the image's likewise.
         edges: Whether the borders between instances are a plane more.
         generator_optimizer: Makes the optimizer of generator and encoder.
         discriminator_optimizer: Makes the discriminator's optimizer.
@@ -78,6 +80,7 @@ class SPADE(TranslationModule):
         feature_weight: float = 10.0,
         kl_weight: float = 0.05,
         perceptual_weight: float = 10.0,
+        l1_weight: float = 0.0,
         edges: bool = False,
         generator_optimizer: OptimizerCallable = SlowAdam,
         discriminator_optimizer: OptimizerCallable = FastAdam,
@@ -92,7 +95,8 @@ class SPADE(TranslationModule):
         channels, height, width = image_shape
         super().__init__(image_shape, (num_label_classes + 1 + int(edges), height, width), options)
         self.num_label_classes, self.latent_dim, self.edges, self.loss = num_label_classes, latent_dim, edges, loss
-        self.feature_weight, self.kl_weight, self.perceptual_weight = feature_weight, kl_weight, perceptual_weight
+        self.feature_weight, self.kl_weight = feature_weight, kl_weight
+        self.perceptual_weight, self.l1_weight = perceptual_weight, l1_weight
         self.generator = generator(source_shape=self.source_shape, image_shape=self.image_shape, latent_dim=latent_dim)
         seen = (self.source_shape[0] + channels, height, width)
         self.discriminator = discriminator(image_shape=seen, num_classes=None)
@@ -160,6 +164,10 @@ class SPADE(TranslationModule):
             distance = _mean([feature_matching(ours[:-1], theirs[:-1]) for ours, theirs in pairs])
             self.record({"feature_matching": distance})
             loss = loss + self.feature_weight * distance
+        if self.l1_weight:
+            distance = l1_loss(fake.float(), y)
+            self.record({"l1": distance})
+            loss = loss + self.l1_weight * distance
         if divergence is not None:
             self.record({"kl": divergence.mean()})
             loss = loss + self.kl_weight * divergence.mean()

@@ -116,6 +116,9 @@ def test_hinge_and_feature_matching(batch: dict[str, Tensor], edges: bool) -> No
     torch.testing.assert_close(model.generator_loss(batch), expected)
     model.feature_weight = 0.0
     torch.testing.assert_close(model.generator_loss(batch), -sum(f.mean() for f in fake_logits) / 2)
+    model.l1_weight = 3.0
+    expected = 3 * (fake - y).abs().mean() - sum(f.mean() for f in fake_logits) / 2
+    torch.testing.assert_close(model.generator_loss(batch), expected)
     held_out = model.held_out(batch)
     torch.testing.assert_close(held_out["l1/held_out"], (fake - y).abs().mean())
     torch.testing.assert_close(held_out["logit/held_out"], sum(r.mean() for r in real_logits) / 2)
@@ -220,7 +223,8 @@ def test_the_defaults_are_the_paper_s() -> None:
     assert (g.defaults["lr"], g.defaults["betas"]) == (1e-4, (0.0, 0.9))
     assert (d.defaults["lr"], d.defaults["betas"]) == (4e-4, (0.0, 0.9)) and isinstance(d, Adam)
     model = make()
-    assert (model.feature_weight, model.kl_weight, list(model.players)) == (10, 0.05, ["discriminator", "generator"])
+    weights = (model.feature_weight, model.kl_weight, model.perceptual_weight, model.l1_weight)
+    assert (weights, list(model.players)) == ((10, 0.05, 10, 0), ["discriminator", "generator"])
     assert model.averaged_networks == ("generator",)
 
 
