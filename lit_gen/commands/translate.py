@@ -156,6 +156,8 @@ def _check_abilities(model: LightningModule, path: str, options: Namespace) -> N
         raise UserError(f"--target is given, but {name} changes no attributes{' --back' if options.back else ''}")
     if options.style and (options.back or not (isinstance(model, SupportsStyleEncoder) and model.encoder is not None)):
         raise UserError(f"--style is given, but {name} takes no style from an image")
+    if options.style and _has_attributes(model) and not options.target:
+        raise UserError(f"--style is given without --target, and {name} must know what the image is an example of")
     if options.instances and getattr(model, "num_label_classes", None) is None:
         raise UserError(f"--instances is given, but {name} translates no label maps")
 
@@ -178,7 +180,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--input", type=str | None, help="the folder of images, or of label maps")
     parser.add_argument("--output", type=str | None, help="the folder that PNG files of the same names are written to")
     parser.add_argument("--target", type=str, nargs="+", help="attribute=value …: what images are to be like")
-    parser.add_argument("--style", type=str | None, help="an image that gives the style")
+    parser.add_argument("--style", type=str | None, help="an image that gives the style, one of the --target")
     parser.add_argument("--instances", type=str | None, help="the folder of instance maps, beside label maps")
     parser.add_argument("--back", action="store_true", help="from the target domain back to the source's")
     parser.add_argument("--tile", type=int | None, help="translate larger images in tiles of so many pixels a side")

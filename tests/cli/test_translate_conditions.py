@@ -46,6 +46,17 @@ class Seeing(Blind):
         dark = (image.mean(dim=(1, 2, 3)) < 0).float()
         return torch.stack([1 - dark, dark, dark], dim=1)
 
+class Styled(Blind):
+    """Makes images like the one that gives the style."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.Identity()
+
+    def translate(self, batch, generator=None):
+        assert batch["wanted"].tolist() == [[0, 1, 0]]
+        return batch["style"].mean(dim=(2, 3), keepdim=True).expand_as(batch["image"])
+
 class Deaf(LightningModule):
     def __init__(self):
         super().__init__()
@@ -150,6 +161,15 @@ def test_mistaken_attributes(own, model, target, message):
     assert (said.status, said.err.count("\n")) == (2, 1)
     assert message in said.err
     assert not Path("out").exists()
+
+
+def test_a_style_of_attributes_needs_to_know_which(own):
+    Image.new("RGB", (13, 11), (9, 9, 9)).save("style.png")
+    said = own("Styled", "--style", "style.png")
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "--style is given without --target, and Styled of 'Styled.ckpt' must know what the image is" in said.err
+    assert own("Styled", "--style", "style.png", "--target", "hair=1", "smile=no").status == 0
+    assert (pixels("out/x.png") == (9, 9, 9)).all()
 
 
 def test_what_a_model_cannot_do_names_the_file(own):

@@ -12,7 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from quiet_trainer import quiet_trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
@@ -104,6 +104,20 @@ PLAYERS = {
     "discriminator": {"discriminator"},
     "discriminators": {"discriminator", "source_discriminator"},
 }
+
+
+class UnmovedMapping(nn.Module):
+    """A mapping network whose styles do not depend on what is drawn."""
+
+    def __init__(self, num_domains: int, latent_dim: int, style_dim: int) -> None:
+        super().__init__()
+        self.network = DomainMapping(num_domains, latent_dim, style_dim, width=8)
+
+    def forward(self, z: Tensor, domain: Tensor) -> Tensor:
+        style: Tensor = self.network(torch.ones_like(z), domain)
+        return style
+
+
 # The same methods without anything that a process draws for its own images: two processes must do what one does.
 STILL = {
     "pix2pix": {"generator": partial(_unet, dropout=0.0)},
@@ -111,6 +125,7 @@ STILL = {
     "cyclegan of unlike channels": {"pool_size": 0, "options": TrainingOptions(accumulate=2)},
     "cut": {"num_patches": 10_000},
     "stargan": {"gradient_penalty": 0.0},
+    "stargan v2": {"mapping": UnmovedMapping},
     "spade without noise": {},
 }
 
@@ -152,6 +167,7 @@ class Shares:
 
     def __init__(self, name: str, rank: int, world_size: int) -> None:
         self.whole, self.rows = batches(name), torch.arange(BATCH).view(world_size, -1)[rank]
+        self.alike = name == "stargan v2"  # which image of a domain a style is taken from is drawn: all are the same
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -160,6 +176,8 @@ class Shares:
         for batch in self.whole:
             if "attributes" in batch:  # else a process would draw a permutation of its own images
                 batch = {**batch, "wanted": batch["attributes"].flip(0)}
+            if self.alike:
+                batch = {**batch, "image": batch["image"][:1].expand_as(batch["image"])}
             yield {key: value[self.rows] for key, value in batch.items()}
 
 
