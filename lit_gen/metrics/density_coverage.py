@@ -2,7 +2,7 @@
 
 __all__ = ["DensityAndCoverage"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
@@ -30,7 +30,6 @@ class DensityAndCoverage(OrderedRows, GenerativeMetric):
     Arguments:
         real: The real images' features, shape [M, D].
         neighbours: The neighbours that the ball around each real point reaches.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         ValueError: If there are no more real images than neighbours.
@@ -40,8 +39,8 @@ class DensityAndCoverage(OrderedRows, GenerativeMetric):
     name: ClassVar[str] = "dc"
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
-    def __init__(self, real: Tensor, neighbours: int = 5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Tensor, neighbours: int = 5) -> None:
+        super().__init__()
         if not 1 <= neighbours < len(real):
             raise ValueError(f"the number of neighbours must be in [1, {len(real) - 1}]: there are {len(real)} images")
         self.real = real

@@ -1,12 +1,13 @@
-"""The few things that processes say to each other beyond what torchmetrics gathers."""
+"""The few things that processes say to each other."""
 
-__all__ = ["from_rank_zero", "rank", "sum_over_ranks", "world_size"]
+__all__ = ["from_rank_zero", "gathered", "rank", "sum_over_ranks", "world_size"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from lit_gen.errors import UserError
 
@@ -56,6 +57,35 @@ def from_rank_zero(compute: Callable[[], T]) -> T:
         raise UserError(message) if by_user else RuntimeError(f"the first process failed: {message}")
     value: T = said[0]
     return value
+
+
+def gathered(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Returns the rows of all processes, part by part; every process must call it.
+
+    Arguments:
+        parts: This process's rows, each part of shape [n, …] for any n, 0 included, and at least one.
+
+    Returns:
+        In a single process the parts themselves; in several one part for each, in the order of their ranks.
+
+    Raises:
+        ValueError: If there is no part: nothing was taken in.
+    """
+    if not parts:
+        raise ValueError("nothing was taken in that a score could be computed of")
+    if world_size() == 1:
+        return list(parts)
+    rows = parts[0] if len(parts) == 1 else torch.cat(list(parts))
+    num = torch.tensor([len(rows)], device=rows.device)
+    nums = [torch.empty_like(num) for _ in range(world_size())]
+    dist.all_gather(nums, num)
+    lengths = [int(length) for length in nums]
+    # All send as many rows as the longest part has: backends differ in whether they can do otherwise.
+    padded = rows.new_zeros(max(lengths), *rows.shape[1:])
+    padded[: len(rows)] = rows
+    received = [torch.empty_like(padded) for _ in lengths]
+    dist.all_gather(received, padded)
+    return [part[:length] for part, length in zip(received, lengths, strict=True)]
 
 
 def sum_over_ranks(value: int) -> int:

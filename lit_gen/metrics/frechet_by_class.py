@@ -3,15 +3,15 @@
 __all__ = ["FrechetByClass"]
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities.data import dim_zero_cat
 from typing_extensions import Self
 
 from lit_gen.errors import UserError
 from lit_gen.functional.frechet import frechet_distance
+from lit_gen.metrics.distributed import gathered
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.frechet_distance import standard_error
 from lit_gen.metrics.generative_metric import GenerativeMetric, Need
@@ -38,7 +38,6 @@ class FrechetByClass(OrderedRows, GenerativeMetric):
         real: The real images' features, shape [M, D].
         label: Their classes, int64, shape [M].
         class_names: The classes' names in the order of their labels.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         UserError: If a class has fewer than two real images.
@@ -46,16 +45,16 @@ class FrechetByClass(OrderedRows, GenerativeMetric):
 
     name: ClassVar[str] = "fid_class"
     needs: ClassVar[frozenset[Need]] = frozenset({"features", "labels"})
-    label: list[Tensor] | Tensor
+    label: list[Tensor]
 
-    def __init__(self, real: Tensor, label: Tensor, class_names: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Tensor, label: Tensor, class_names: Sequence[str]) -> None:
+        super().__init__()
         self.real = real
         self.real_label = label
         self.class_names = tuple(class_names)
         _enough(label, self.class_names, "real")
         self.add_rows()
-        self.add_state("label", [], dist_reduce_fx="cat")
+        self.add_state("label")
 
     @classmethod
     def create(cls, reference: "Reference", settings: Settings) -> Self:
@@ -71,7 +70,6 @@ class FrechetByClass(OrderedRows, GenerativeMetric):
         """
         if features.label is None:
             raise UserError("fid_class needs to know the class of every generated image, and is not told")
-        assert isinstance(self.label, list), "rows are added before they are gathered"
         self.append(features.features, index)
         self.label.append(features.label.to(torch.int64))
 
@@ -82,7 +80,7 @@ class FrechetByClass(OrderedRows, GenerativeMetric):
             UserError: If a class has fewer than two generated images.
         """
         fake = self.ordered()
-        label = dim_zero_cat(self.label)[dim_zero_cat(self.index).argsort()]
+        label = torch.cat(gathered(self.label))[torch.cat(gathered(self.index)).argsort()]
         _enough(label, self.class_names, "generated")
         real, real_label = self.real.to(fake.device), self.real_label.to(fake.device)
         distances: list[Tensor] = []

@@ -2,13 +2,14 @@
 
 __all__ = ["FrechetDistance", "kept_points", "standard_error"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import Self
 
 from lit_gen.functional.frechet import frechet_distance, frechet_influence
+from lit_gen.metrics.distributed import sum_over_ranks
 from lit_gen.metrics.features import Features
 from lit_gen.metrics.generative_metric import GenerativeMetric, Need
 from lit_gen.metrics.moments import Moments, MomentSums, moments_of
@@ -60,14 +61,13 @@ class FrechetDistance(MomentSums, OrderedRows, GenerativeMetric):
     Arguments:
         real: The moments of the real images' features.
         real_features: All the real images' features, shape [M, D]; of use if they are no more than D.
-        kwargs: Passed on to torchmetrics.
     """
 
     name: ClassVar[str] = "fid"
     needs: ClassVar[frozenset[Need]] = frozenset({"moments"})
 
-    def __init__(self, real: Moments, real_features: Tensor | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Moments, real_features: Tensor | None = None) -> None:
+        super().__init__()
         self.real = real
         self.real_features = kept_points(real, real_features)
         self.add_sums(len(real.mean))
@@ -95,7 +95,7 @@ class FrechetDistance(MomentSums, OrderedRows, GenerativeMetric):
     def compute(self) -> dict[str, Tensor]:
         """Returns ``fid`` ≥ 0; 0 is best; and its standard error ``fid_std``."""
         kept = self.ordered()
-        fake = self.moments(kept) if int(self.count) else moments_of(kept)
+        fake = self.moments(kept) if sum_over_ranks(int(self.count)) else moments_of(kept)
         real = self.real.to(kept.device)
         points = kept_points(fake, kept), None if self.real_features is None else self.real_features.to(kept.device)
         distance = frechet_distance(fake.mean, fake.covariance, real.mean, real.covariance, *points)

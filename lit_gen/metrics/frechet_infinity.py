@@ -45,16 +45,13 @@ class FrechetInfinity(OrderedRows, GenerativeMetric):
         real_features: All the real images' features, shape [M, D]; of use if they are no more than D.
         points: The number of subset sizes.
         seed: Seeds the subsets.
-        kwargs: Passed on to torchmetrics.
     """
 
     name: ClassVar[str] = "fid_inf"
     needs: ClassVar[frozenset[Need]] = frozenset({"moments"})
 
-    def __init__(
-        self, real: Moments, real_features: Tensor | None = None, points: int = 15, seed: int = 0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Moments, real_features: Tensor | None = None, points: int = 15, seed: int = 0) -> None:
+        super().__init__()
         if points < 2:
             raise ValueError(f"a line through {points} points is none: there must be at least 2")
         self.real = real

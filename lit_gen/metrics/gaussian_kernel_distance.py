@@ -2,7 +2,7 @@
 
 __all__ = ["GaussianKernelDistance"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
@@ -34,7 +34,6 @@ class GaussianKernelDistance(SubsetDiscrepancy):
         subsets: The number of subsets.
         subset_size: The number of images of either side in each subset.
         seed: Seeds the subsets.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         ValueError: If there are fewer real images than a subset needs, or the bandwidth is not positive.
@@ -43,15 +42,9 @@ class GaussianKernelDistance(SubsetDiscrepancy):
     name: ClassVar[str] = "kid_rbf"
 
     def __init__(
-        self,
-        real: Tensor,
-        sigma: float = 10.0,
-        subsets: int = 100,
-        subset_size: int = 1000,
-        seed: int = 0,
-        **kwargs: Any,
+        self, real: Tensor, sigma: float = 10.0, subsets: int = 100, subset_size: int = 1000, seed: int = 0
     ) -> None:
-        super().__init__(real, subsets, subset_size, seed, **kwargs)
+        super().__init__(real, subsets, subset_size, seed)
         if not sigma > 0.0:
             raise ValueError(f"the bandwidth is {sigma}, and must be positive")
         self.sigma = sigma

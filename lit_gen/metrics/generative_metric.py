@@ -2,14 +2,14 @@
 
 __all__ = ["GenerativeMetric", "Need"]
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from torch import Tensor
-from torchmetrics import Metric
 from typing_extensions import Self
 
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.metric import Metric
 from lit_gen.metrics.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Need: TypeAlias = Literal["moments", "features", "labels", "train_features", "logits"]
 
 
-class GenerativeMetric(Metric, ABC):
+class GenerativeMetric(Metric):
     """Compares generated images with fixed statistics of real ones, by what an extractor made of both.
 
     A metric sees features, never images. It takes them in any order and in any share per process: sums are added up and
@@ -26,9 +26,6 @@ class GenerativeMetric(Metric, ABC):
     """
 
     higher_is_better: bool | None = False
-    is_differentiable = False
-    full_state_update = False
-
     name: ClassVar[str]
     """The name by which a metric is asked for, such as ``"kid"``."""
     needs: ClassVar[frozenset[Need]]

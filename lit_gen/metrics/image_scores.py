@@ -4,14 +4,13 @@ __all__ = ["ImageScores"]
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
 from lit_gen.errors import UserError
+from lit_gen.metrics.distributed import gathered
+from lit_gen.metrics.metric import Metric
 from lit_gen.metrics.rows import OrderedRows
 
 
@@ -25,13 +24,10 @@ class ImageScores(OrderedRows, Metric):
     Arguments:
         names: The names of the scores.
         place: Where the scores are kept: one that the processes can gather from, so not the CPU under NCCL.
-        kwargs: Passed on to torchmetrics.
     """
 
-    full_state_update = False
-
-    def __init__(self, names: Sequence[str], place: torch.device | str = "cpu", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, names: Sequence[str], place: torch.device | str = "cpu") -> None:
+        super().__init__()
         self.names, self.place = tuple(names), place
         self.add_rows()
         # A process without images takes part in the gathering, too.
@@ -50,7 +46,7 @@ class ImageScores(OrderedRows, Metric):
         Raises:
             UserError: If an image's score is NaN or infinite; on every process.
         """
-        rows, index = self.ordered().cpu(), dim_zero_cat(self.index).sort().values
+        rows, index = self.ordered().cpu(), torch.cat(gathered(self.index)).sort().values
         num = len(rows)
         for image, name in (~rows.isfinite()).nonzero().tolist()[:1]:
             raise UserError(

@@ -2,7 +2,7 @@
 
 __all__ = ["InceptionScore"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -32,15 +32,14 @@ class InceptionScore(OrderedRows, GenerativeMetric):
     Arguments:
         splits: The number of parts.
         seed: Seeds the shuffling.
-        kwargs: Passed on to torchmetrics.
     """
 
     higher_is_better = True
     name: ClassVar[str] = "is"
     needs: ClassVar[frozenset[Need]] = frozenset({"logits"})
 
-    def __init__(self, splits: int = 10, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, splits: int = 10, seed: int = 0) -> None:
+        super().__init__()
         self.splits = splits
         self.seed = seed
         self.add_rows()

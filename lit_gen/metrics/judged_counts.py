@@ -3,14 +3,13 @@
 __all__ = ["JudgedCounts"]
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from lit_gen.functional.ratio_of_sums import mean_ratio_of_sums
 from lit_gen.metrics.judges.judge import Counts
+from lit_gen.metrics.metric import Metric
 from lit_gen.metrics.rows import OrderedRows
 
 
@@ -23,13 +22,10 @@ class JudgedCounts(OrderedRows, Metric):
     Arguments:
         scores: For every score the columns whose ratios it is the mean of.
         place: Where the counts are kept: one that the processes can gather from, so not the CPU under NCCL.
-        kwargs: Passed on to torchmetrics.
     """
 
-    full_state_update = False
-
-    def __init__(self, scores: Mapping[str, Sequence[int]], place: torch.device | str = "cpu", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, scores: Mapping[str, Sequence[int]], place: torch.device | str = "cpu") -> None:
+        super().__init__()
         self.scores, self.place = scores, place
         self.width = 1 + max(max(columns) for columns in scores.values())
         self.add_rows()

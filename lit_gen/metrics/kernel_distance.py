@@ -3,7 +3,7 @@
 __all__ = ["KernelDistance", "SubsetDiscrepancy"]
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ class SubsetDiscrepancy(OrderedRows, GenerativeMetric):
         subsets: The number of subsets.
         subset_size: The number of images of either side in each subset.
         seed: Seeds the subsets.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         ValueError: If there are fewer real images than a subset needs.
@@ -40,8 +39,8 @@ class SubsetDiscrepancy(OrderedRows, GenerativeMetric):
 
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
-    def __init__(self, real: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Tensor, subsets: int = 100, subset_size: int = 1000, seed: int = 0) -> None:
+        super().__init__()
         if not 2 <= subset_size <= len(real):
             raise ValueError(f"a subset size between 2 and the number of real images, {len(real)}, is needed")
         self.real = real

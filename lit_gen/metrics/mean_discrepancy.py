@@ -3,7 +3,7 @@
 __all__ = ["MeanDiscrepancy"]
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -37,7 +37,6 @@ class MeanDiscrepancy(OrderedRows, GenerativeMetric):
     Arguments:
         real: The real images' features, shape [M, D].
         sigma: The bandwidth σ > 0.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         ValueError: If the bandwidth is not positive.
@@ -46,8 +45,8 @@ class MeanDiscrepancy(OrderedRows, GenerativeMetric):
     name: ClassVar[str] = "cmmd"
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
-    def __init__(self, real: Tensor, sigma: float = 10.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Tensor, sigma: float = 10.0) -> None:
+        super().__init__()
         if not sigma > 0.0:
             raise ValueError(f"the bandwidth is {sigma}, and must be positive")
         self.real = real

@@ -2,7 +2,7 @@
 
 __all__ = ["MemorisationInformed"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,21 +51,15 @@ class MemorisationInformed(OrderedRows, GenerativeMetric):
         train: The features of the training images, shape [L, D].
         real_features: All the real images' features, shape [M, D]; of use if they are no more than D.
         threshold: The distance τ from which on nothing counts as memorised.
-        kwargs: Passed on to torchmetrics.
     """
 
     name: ClassVar[str] = "mifid"
     needs: ClassVar[frozenset[Need]] = frozenset({"moments", "train_features"})
 
     def __init__(
-        self,
-        real: Moments,
-        train: Tensor,
-        real_features: Tensor | None = None,
-        threshold: float = 0.1,
-        **kwargs: Any,
+        self, real: Moments, train: Tensor, real_features: Tensor | None = None, threshold: float = 0.1
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__()
         self.real = real
         self.train_features = train
         self.real_features = kept_points(real, real_features)

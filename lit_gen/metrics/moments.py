@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
+from lit_gen.metrics.distributed import gathered, sum_over_ranks
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.metric import Metric
 
 
 class Moments(NamedTuple):
@@ -49,7 +49,7 @@ def moments_of(points: Tensor) -> Moments:
 
 
 class MomentSums:
-    """The sums that moments come from, as states of the torchmetrics Metric that this is mixed into.
+    """The sums that moments come from, as states of the `Metric` that this is mixed into.
 
     Sums in float64 of float32 features: no batch size, order or number of processes shows in the result beyond the last
     few of sixteen digits. A process that has seen nothing holds no sum of products, D² numbers, but none of them.
@@ -57,18 +57,17 @@ class MomentSums:
 
     count: Tensor
     total: Tensor
-    outer: list[Tensor] | Tensor
+    outer: list[Tensor]
 
     def add_sums(self: Any, num_features: int) -> None:
         """Registers the states for D features."""
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("total", torch.zeros(num_features, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("outer", [], dist_reduce_fx="cat")
+        self.add_state("count", torch.zeros((), dtype=torch.int64))
+        self.add_state("total", torch.zeros(num_features, dtype=torch.float64))
+        self.add_state("outer")
 
     def accumulate(self, features: Tensor) -> None:
         """Adds points of shape [N, D]."""
-        assert isinstance(self.outer, list), "points are added before the sums are gathered"
-        points = features.to(torch.float64)
+        points = features.detach().to(torch.float64)
         if not self.outer:
             self.outer.append(points.new_empty(0, points.shape[1], points.shape[1]))
         if not len(points):
@@ -80,19 +79,21 @@ class MomentSums:
         self.outer[0][0].addmm_(points.T, points)
 
     def moments(self, also: Tensor | None = None) -> Moments:
-        """Returns the moments of all points, and of others of shape [N, D] that were not added.
+        """Returns the moments of all points of all processes, and of others of shape [N, D] that were not added.
 
         Raises:
             ValueError: If there are fewer than two.
         """
         points = self.total.new_empty(0, len(self.total)) if also is None else also.to(torch.float64)
-        count = int(self.count) + len(points)
+        count = sum_over_ranks(int(self.count)) + len(points)
         if count < 2:
             raise ValueError(f"a covariance needs at least 2 images, not {count}")
-        mean = (self.total + points.sum(dim=0)) / count
+        total = torch.cat(gathered([self.total[None]])).sum(dim=0)
+        mean = (total + points.sum(dim=0)) / count
         covariance = points.T @ points
-        for outer in dim_zero_cat(self.outer):
-            covariance += outer
+        for part in gathered(self.outer):
+            for outer in part:
+                covariance += outer
         return Moments(mean, covariance.addr_(mean, mean, alpha=-count).div_(count - 1), count)
 
 
@@ -101,13 +102,10 @@ class FeatureMoments(MomentSums, Metric):
 
     Arguments:
         num_features: The number of features D.
-        kwargs: Passed on to torchmetrics.
     """
 
-    full_state_update = False
-
-    def __init__(self, num_features: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
         self.add_sums(num_features)
 
     def update(self, features: Features, index: Tensor | None = None) -> None:

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.image.lpips import _NoTrainLpips
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
@@ -94,6 +93,8 @@ def _with_backbone(network: Network, state: dict[str, Tensor], source: str) -> n
     Raises:
         UserError: If the weights are of another network.
     """
+    from torchmetrics.functional.image.lpips import _NoTrainLpips
+
     with torch.random.fork_rng(devices=[]):  # it draws an initialisation first
         lpips = _NoTrainLpips(net=network, pnet_rand=True)
     # Its slices keep the names of torchvision's layers: slice2.5.weight and slices.2.5.weight are features.5.weight.

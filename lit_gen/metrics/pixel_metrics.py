@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
@@ -63,6 +62,8 @@ class PeakSignalNoiseRatio(PairedMetric):
 
     def compare(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the ratio of each image in decibels, shape [N]."""
+        from torchmetrics.functional.image import peak_signal_noise_ratio  # takes seconds, and memory
+
         ratio: Tensor = peak_signal_noise_ratio(
             _unit(output), _unit(target), data_range=1.0, reduction="none", dim=(1, 2, 3)
         )
@@ -103,6 +104,8 @@ class StructuralSimilarity(PairedMetric):
 
     def compare(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the similarity of each image, shape [N]."""
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
         similarity = structural_similarity_index_measure(_unit(output), _unit(target), data_range=1.0, reduction="none")
         assert isinstance(similarity, Tensor), "no full images are asked for"
         return similarity

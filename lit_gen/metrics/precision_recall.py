@@ -2,7 +2,7 @@
 
 __all__ = ["PrecisionRecall"]
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 from typing_extensions import Self
@@ -31,7 +31,6 @@ class PrecisionRecall(OrderedRows, GenerativeMetric):
     Arguments:
         real: The real images' features, shape [M, D].
         neighbours: The neighbours that the ball around each point reaches.
-        kwargs: Passed on to torchmetrics.
 
     Raises:
         ValueError: If there are no more real images than neighbours.
@@ -41,8 +40,8 @@ class PrecisionRecall(OrderedRows, GenerativeMetric):
     name: ClassVar[str] = "pr"
     needs: ClassVar[frozenset[Need]] = frozenset({"features"})
 
-    def __init__(self, real: Tensor, neighbours: int = 3, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, real: Tensor, neighbours: int = 3) -> None:
+        super().__init__()
         if not 1 <= neighbours < len(real):
             raise ValueError(f"the number of neighbours must be in [1, {len(real) - 1}]: there are {len(real)} images")
         self.real = real

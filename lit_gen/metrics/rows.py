@@ -6,46 +6,45 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
+from lit_gen.metrics.distributed import gathered
 from lit_gen.metrics.features import Features
+from lit_gen.metrics.metric import Metric
 
 
 class OrderedRows:
-    """Rows with their index, as states of the torchmetrics Metric that this is mixed into.
+    """Rows with their index, as states of the `Metric` that this is mixed into.
 
     Rows are held as they come, without a copy: several metrics that keep the same features share their memory. A
     process that has no rows at all adds zero rows, for a gather needs to know their width.
     """
 
-    rows: list[Tensor] | Tensor
-    index: list[Tensor] | Tensor
+    rows: list[Tensor]
+    index: list[Tensor]
 
     def add_rows(self: Any) -> None:
         """Registers the states."""
-        self.add_state("rows", [], dist_reduce_fx="cat")
-        self.add_state("index", [], dist_reduce_fx="cat")
+        self.add_state("rows")
+        self.add_state("index")
 
     def append(self, rows: Tensor, index: Tensor | None) -> None:
         """Adds rows of shape [N, D] with their index of shape [N], or with the next N numbers as their index."""
-        assert isinstance(self.rows, list) and isinstance(self.index, list), "rows are added before they are gathered"
         if index is None:
             start = sum(len(seen) for seen in self.index)
             index = torch.arange(start, start + len(rows))
         assert index.shape == rows.shape[:1], "there is one index per row"
-        self.rows.append(rows)
+        self.rows.append(rows.detach())
         self.index.append(index.to(rows.device, torch.int64))
 
     def ordered(self) -> Tensor:
-        """Returns all rows in the order of their index, shape [N, D].
+        """Returns all rows of all processes in the order of their index, shape [N, D].
 
         Raises:
             ValueError: If an index occurs twice: padded samplers and processes that do not say which images are theirs
                 would otherwise count images twice.
         """
-        parts = self.rows if isinstance(self.rows, list) else [self.rows]
-        index, order = dim_zero_cat(self.index).sort()
+        parts = gathered(self.rows)
+        index, order = torch.cat(gathered(self.index)).sort()
         if (index[1:] == index[:-1]).any():
             raise ValueError("an index occurs twice: every process must say which of all the images its own are")
         place = order.argsort()
@@ -59,16 +58,10 @@ class OrderedRows:
 
 
 class FeatureRows(OrderedRows, Metric):
-    """Creates a metric that keeps every feature.
+    """Creates a metric that keeps every feature."""
 
-    Arguments:
-        kwargs: Passed on to torchmetrics.
-    """
-
-    full_state_update = False
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         self.add_rows()
 
     def update(self, features: Features, index: Tensor | None = None) -> None:
@@ -81,16 +74,10 @@ class FeatureRows(OrderedRows, Metric):
 
 
 class LabelRows(OrderedRows, Metric):
-    """Creates a metric that keeps every image's class.
+    """Creates a metric that keeps every image's class."""
 
-    Arguments:
-        kwargs: Passed on to torchmetrics.
-    """
-
-    full_state_update = False
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         self.add_rows()
 
     def update(self, features: Features, index: Tensor | None = None) -> None:

@@ -143,7 +143,9 @@ def test_too_few_images() -> None:
 
 
 def test_nothing_of_a_metric_goes_into_checkpoints() -> None:
-    module = torch.nn.ModuleList(_metrics())
+    module = torch.nn.Module()
+    for metric in _metrics():
+        setattr(module, metric.name, metric)
     assert not module.state_dict() and not list(module.parameters())
 
 

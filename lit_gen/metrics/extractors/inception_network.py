@@ -1,4 +1,4 @@
-"""torch-fidelity's Inception network, prepared for speed without a change to its features."""
+"""The Inception network, prepared for speed without a change to its features."""
 
 __all__ = ["SIZE", "InceptionNetwork"]
 
@@ -20,13 +20,14 @@ def _fold_(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 
 class InceptionNetwork(nn.Module):
-    """Creates the network from torch-fidelity's: batch norm folded, channels last, the resize two matrix products.
+    """Creates the network from its layers: batch norm folded, channels last, the resize two matrix products.
 
     On a CPU the layers up to 35 × 35 pixels see one image at a time, the rest four, whatever the batch: larger
     activations leave the caches, and take memory. That is a tenth faster than batches of 32.
 
     Arguments:
-        inception: torch-fidelity's network with its weights, which need no gradients; it is taken apart, weights too.
+        inception: `inception_layers`, or torch-fidelity's network, whose layers are the same, with weights that need no
+            gradients; it is taken apart, weights too.
         compiled: Compiles the layers (`torch.compile`), which takes a minute and a C++ compiler.
     """
 
@@ -38,7 +39,7 @@ class InceptionNetwork(nn.Module):
                 _fold_(convolution, norm)
                 block.bn = nn.Identity()
         *trunk, head = inception.children()  # convolutions and poolings in the order of their use, then the classifier
-        assert isinstance(head, nn.Linear), "torch-fidelity's network ends with its classifier"
+        assert isinstance(head, nn.Linear), "the network ends with its classifier"
         stem = 1 + max(number for number, layer in enumerate(trunk) if isinstance(layer, nn.MaxPool2d))
         self.stem = nn.Sequential(*trunk[:stem]).to(memory_format=torch.channels_last)
         self.body = nn.Sequential(*trunk[stem:]).to(memory_format=torch.channels_last)

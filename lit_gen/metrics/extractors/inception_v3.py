@@ -2,7 +2,6 @@
 
 __all__ = ["InceptionV3"]
 
-import io
 from typing import Any
 
 import torch
@@ -11,16 +10,20 @@ from torch import Tensor, nn
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.extractors.extractor import Extractor
+from lit_gen.metrics.extractors.inception_layers import inception_layers
 from lit_gen.metrics.extractors.inception_network import SIZE, InceptionNetwork
 from lit_gen.metrics.extractors.published_weights import PublishedWeights, get_weights
 from lit_gen.metrics.extractors.weights import weights_hash
 from lit_gen.metrics.features import Features
 
+URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
+"""Where torch-fidelity publishes the weights, TensorFlow's of 2015."""
+
 
 class InceptionV3(Extractor):
     """Creates the extractor of the published FID, KID and IS: 2048 features, 1008 logits, of RGB images at 299 × 299.
 
-    The network and its resize are torch-fidelity's, and equal to it within float32 rounding; grey images are repeated
+    Network, weights and resize are equal to torch-fidelity's within float32 rounding; grey images are repeated
     into three channels.
 
     References:
@@ -59,9 +62,7 @@ class InceptionV3(Extractor):
         if channels not in (1, 3):
             raise UserError(f"InceptionV3 sees grey or RGB images; those of {data.name} have {channels} channels")
         if self._sha256 is None:
-            from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-            published = PublishedWeights.at(URL_INCEPTION_V3)
+            published = PublishedWeights.at(URL)
             state, source = get_weights(published, self.weights_path, self.weights_sha256)
             sha256 = weights_hash(state)  # now: the network folds batch norm into the weights where they lie
             inception = _inception(state, source)
@@ -82,28 +83,15 @@ class InceptionV3(Extractor):
 
 
 def _inception(state: dict[str, Tensor], source: str) -> nn.Module:
-    """Returns torch-fidelity's network with these weights.
+    """Returns the network with these weights.
 
     Raises:
         UserError: If the weights are of another network.
     """
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    class Empty(FeatureExtractorInceptionV3):  # type: ignore[misc]
-        """Loads nothing by itself: torch-fidelity unpickles the file it is given, code and all."""
-
-        def load_state_dict(self, *_: Any, **__: Any) -> None:
-            """Leaves the weights as they are."""
-
-    nothing = io.BytesIO()
-    torch.save({}, nothing)
-    nothing.seek(0)
     with torch.device("meta"):  # draws no random numbers, takes no memory
-        network: nn.Module = Empty(
-            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=nothing
-        )
+        network = inception_layers()
     try:
-        nn.Module.load_state_dict(network, state, assign=True)
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise UserError(f"{source} does not hold the weights of torch-fidelity's InceptionV3") from error
     return network.requires_grad_(False).eval()

@@ -11,6 +11,7 @@ import torch
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.extractors import InceptionV3
+from lit_gen.metrics.extractors import inception_v3 as own
 
 inception_v3 = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
 CPU = torch.device("cpu")
@@ -41,7 +42,8 @@ def test_features_of_torch_fidelity(
     # Found where torch hub keeps it, under a name with its hash.
     file = f"weights-inception-{hashlib.sha256(inception_weights.read_bytes()).hexdigest()[:8]}.pth"
     (hub / file).symlink_to(inception_weights)
-    monkeypatch.setattr(inception_v3, "URL_INCEPTION_V3", f"https://nowhere.org/{file}")
+    assert own.URL == inception_v3.URL_INCEPTION_V3
+    monkeypatch.setattr(own, "URL", f"https://nowhere.org/{file}")
     state = torch.get_rng_state()
     ours = InceptionV3()
     ours.prepare(data, CPU)
