@@ -1,0 +1,297 @@
+r"""Diffusion models and flow matching: one module, in which all that differs by paper is a value.
+
+A network learns what is image and what is noise in :math:`x_t = \alpha(t) x + \sigma(t) \epsilon`, at all levels of
+noise; samplers go from noise to images by what it says:
+
+.. math:: L = E_{x, \epsilon, t}\big[w(t) \, \|F(x_t, t) - (a x + b \epsilon)\|^2\big]
+"""
+
+__all__ = ["Diffusion"]
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from lit_gen.contracts import Batch, Generators, Shape
+from lit_gen.errors import UserError
+from lit_gen.functional.at_least_float32 import at_least_float32
+from lit_gen.functional.bits_per_dim import bits_per_dim
+from lit_gen.functional.class_labels import checked_label
+from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, VariationalBound
+from lit_gen.functional.diffusion_weighting import DiffusionWeighting, SimpleWeighting
+from lit_gen.functional.noise import rand, randint, randn
+from lit_gen.functional.noise_schedule import NoiseSchedule
+from lit_gen.functional.optimal_transport import transported
+from lit_gen.functional.parameterisation import EpsilonPrediction, Parameterisation, VelocityPrediction
+from lit_gen.functional.reverse_step import reverse_step
+from lit_gen.functional.sampler import Denoiser, Noise, Prediction, Sampler, State
+from lit_gen.functional.samplers import Ancestral
+from lit_gen.functional.tabulated_schedules import LinearBetas
+from lit_gen.functional.time_distribution import TimeDistribution, UniformTime
+from lit_gen.functional.variational_bound import bound_term
+from lit_gen.nn.diffusion_unet import DiffusionUNet
+from lit_gen.nn.factories import DenoiserFactory
+from lit_gen.nn.log_variance import LogVariance
+from lit_gen.training.objective import ObjectiveModule
+from lit_gen.training.options import TrainingOptions
+
+
+class Diffusion(ObjectiveModule):
+    r"""Creates a diffusion model; by default that of the paper that made them known, Algorithms 1 and 2.
+
+    References:
+        | Denoising Diffusion Probabilistic Models (Ho, Jain & Abbeel, 2020)
+        | https://arxiv.org/abs/2006.11239
+
+        | Improved Denoising Diffusion Probabilistic Models (Nichol & Dhariwal, 2021): learned variances, hybrid loss
+        | https://arxiv.org/abs/2102.09672
+
+        | Classifier-Free Diffusion Guidance (Ho & Salimans, 2022)
+        | https://arxiv.org/abs/2207.12598
+
+        | Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022)
+        | https://arxiv.org/abs/2206.00364
+
+        | Flow Matching for Generative Modeling (Lipman et al., 2023)
+        | https://arxiv.org/abs/2210.02747
+
+    Arguments:
+        image_shape: The images' channels, height and width; the data decide it.
+        num_classes: The number of classes in the data, None if unlabelled; the data decide it.
+        network: Makes the denoiser.
+        noise_schedule: How much noise there is at each time.
+        parameterisation: What the network's output means.
+        weighting: What errors at each level of noise count for.
+        time_distribution: How often each level is trained on.
+        sampler: How images are made.
+        likelihood: What `log_prob` is.
+        conditional: Whether the network knows the class label.
+        label_dropout: The share of labels that it is not told in training, which guidance needs.
+        guidance: How far samples follow their label: the output told the label counts w, the other 1 − w; 1 is none.
+        learned_variance: Whether the network also says where the reverse variance lies between its bounds, in further
+            outputs that learn from the bound alone.
+        bound_weight: λ, what the bound counts for in that hybrid loss, in bits per dimension.
+        learned_weighting: Whether losses are weighted by a learned uncertainty of each level of noise.
+        optimal_transport: Whether a batch's noise is assigned to its images by the shortest ways.
+        optimizer: Makes the optimizer.
+        schedule: Makes the learning-rate schedule, stepped once per training batch.
+        options: Accumulation, clipping, compilation, memory format.
+    """
+
+    averaged_networks = ("network",)
+
+    def __init__(
+        self,
+        image_shape: Shape,
+        num_classes: int | None = None,
+        network: DenoiserFactory = DiffusionUNet,
+        noise_schedule: NoiseSchedule = LinearBetas(),  # noqa: B008 (values without state, here and below)
+        parameterisation: Parameterisation = EpsilonPrediction(),  # noqa: B008
+        weighting: DiffusionWeighting = SimpleWeighting(),  # noqa: B008
+        time_distribution: TimeDistribution = UniformTime(),  # noqa: B008
+        sampler: Sampler = Ancestral(),  # noqa: B008
+        likelihood: DiffusionLikelihood = VariationalBound(),  # noqa: B008
+        conditional: bool = False,
+        label_dropout: float = 0.1,
+        guidance: float = 1.0,
+        learned_variance: bool = False,
+        bound_weight: float = 0.001,
+        learned_weighting: bool = False,
+        optimal_transport: bool = False,
+        optimizer: OptimizerCallable = Adam,
+        schedule: LRSchedulerCallable | None = None,
+        options: TrainingOptions = TrainingOptions(),  # noqa: B008
+    ) -> None:
+        super().__init__(
+            image_shape, ["network", *(["uncertainty"] if learned_weighting else [])], optimizer, schedule, options
+        )
+        if conditional and not num_classes:
+            raise UserError("model.conditional is true, but the data have no labels")
+        if not 0 <= label_dropout < 1:
+            raise UserError(f"model.label_dropout is {label_dropout}, and must be 0 or more, and less than 1")
+        if learned_variance and noise_schedule.steps is None:
+            raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
+        if optimal_transport and (sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
+            raise UserError("model.optimal_transport needs VelocityPrediction, and a sampler without noise on its way")
+        self.num_classes = num_classes if conditional else None
+        self.noise_schedule, self.parameterisation = noise_schedule, parameterisation
+        self.weighting, self.time_distribution = weighting, time_distribution
+        self.sampler, self.likelihood, self.guidance = sampler, likelihood, guidance
+        self.label_dropout, self.learned_variance, self.bound_weight = label_dropout, learned_variance, bound_weight
+        self.optimal_transport = optimal_transport
+        self.network: nn.Module = network(
+            image_shape=self.image_shape,
+            num_classes=self.num_classes,
+            num_outputs=self.image_shape[0] * (2 if learned_variance else 1),
+        )
+        self.uncertainty: nn.Module | None = LogVariance() if learned_weighting else None
+
+    @property
+    def log_prob_of(self) -> str:
+        """What `log_prob` is of."""
+        return "points (a density)" if self._of_points else self.likelihood.what
+
+    @property
+    def _of_points(self) -> bool:
+        return self.image_shape[1] * self.image_shape[2] == 1
+
+    def objective(self, batch: Batch) -> Tensor:
+        """Returns the weighted squared error of the network's output, a mean over an image's numbers and over images.
+
+        With its defaults it is Algorithm 1 of the paper.
+        """
+        x, y = self._real(batch)
+        t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
+        epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        if self.optimal_transport:
+            epsilon = transported(x, epsilon)
+        if y is not None and self.num_classes is not None:
+            y = torch.where(rand((len(x),), None, x.device) < self.label_dropout, self.num_classes, y)
+        losses = self._losses(x, epsilon, t, y, self.fast("network"))
+        if self.uncertainty is not None:
+            u = at_least_float32(self.uncertainty(self.parameterisation.condition(t, self.noise_schedule)))
+            losses = losses * (-u).exp() + u
+        return losses.mean()
+
+    def _losses(self, x: Tensor, epsilon: Tensor, t: Tensor, y: Tensor | None, network: nn.Module) -> Tensor:
+        """Returns the losses of images x that noise ε has made noisy, each at its time, [B]."""
+        schedule, parameterisation = self.noise_schedule, self.parameterisation
+        alpha, sigma = (value.to(x.dtype).view(-1, 1, 1, 1) for value in schedule.at(t))
+        x_t = alpha * x + sigma * epsilon
+        output, between = self._said(network, x_t, t, y)
+        target = parameterisation.target(x, epsilon, t, schedule)
+        error = (output - target).square().flatten(1).mean(1)
+        weight = self.weighting.weight(schedule.log_snr(t).exp(), parameterisation.data_error(t, schedule))
+        losses = weight.to(error.dtype) * error
+        if between is None:
+            return losses
+        # The bound's gradient is for the variances only: Nichol & Dhariwal, section 3.1.
+        prediction = Prediction(*parameterisation.parts(output.detach(), x_t, t, schedule), between)
+        return losses + self.bound_weight * self._bound(x, x_t, t, prediction)
+
+    def _bound(self, x: Tensor, x_t: Tensor, t: Tensor, prediction: Prediction) -> Tensor:
+        """Returns one term of the variational bound times the number of terms, in bits per dimension, [B]."""
+        schedule, steps = self.noise_schedule, self.noise_schedule.steps
+        assert steps is not None
+        before, here, after = (schedule.at((t + i / steps).clamp(0, 1)) for i in (-1, 0, 1))
+        step, above = reverse_step(*here, *before), reverse_step(*after, *here)
+        last = (t * steps).round() == 1
+        step = step._replace(least=torch.where(last, above.least, step.least))
+        wide = type(step)(*(value.view(-1, 1, 1, 1) for value in step))
+        terms = bound_term(x, x_t, prediction, wide, "learned", last.view(-1, 1, 1, 1))
+        return -steps * bits_per_dim(terms, self.image_shape)
+
+    def _said(self, network: nn.Module, x_t: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Returns the network's output, [B, C, H, W], and where the reverse variance lies, if it says so."""
+        scale = self.parameterisation.input_scale(t, self.noise_schedule).to(x_t.dtype).view(-1, 1, 1, 1)
+        output = network(scale * x_t, self.parameterisation.condition(t, self.noise_schedule), y)
+        output = at_least_float32(output)
+        if not self.learned_variance:
+            return output, None
+        output, between = output.chunk(2, dim=1)
+        return output, (between + 1) / 2
+
+    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Returns the loss of held-out images, without learned weights."""
+        x, y = self._real(batch)
+        epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
+        return {"loss/held_out": self._losses(x, epsilon, t, y, self.network).mean()}
+
+    def denoiser(self, label: Tensor | None = None, guidance: float | None = None) -> Denoiser:
+        """Returns what the network says of noisy images, as samplers want it, guided by labels [B]."""
+        w = self.guidance if guidance is None else guidance
+        label = checked_label(label, self.num_classes, self.device)
+
+        def predict(x_t: Tensor, t: Tensor, rows: Tensor | None) -> Prediction:
+            # A tensor of inference mode could not be differentiated through, as likelihoods do.
+            y = None if label is None else label.clone() if rows is None else label[rows]
+            if y is None or w == 1:
+                output, between = self._said(self.network, x_t, t, y)
+            else:
+                both = torch.cat([y, torch.full_like(y, self.num_classes or 0)])
+                output, between = self._said(self.network, x_t.repeat(2, 1, 1, 1), t.repeat(2), both)
+                told, untold = output.chunk(2)
+                output = untold + w * (told - untold)
+                between = None if between is None else between.chunk(2)[0]
+            return Prediction(*self.parameterisation.parts(output, x_t, t, self.noise_schedule), between)
+
+        return Denoiser(self.noise_schedule, predict)
+
+    def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
+        """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`.
+
+        Raises:
+            UserError: If it is asked about points, and `likelihood` cannot say.
+        """
+        if self._of_points and not self.likelihood.of_points:
+            raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
+        return self.likelihood.log_prob(image.to(self.device), self.denoiser(label, 1.0), generator)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        num: int,
+        label: Tensor | None = None,
+        generator: Generators | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """Draws images, about in [−1, 1], or points, shape [num, C, H, W]; see `lit_gen.contracts.SupportsSample`.
+
+        Arguments:
+            num: The number of images.
+            label: Their labels, shape [num]; drawn uniformly by default, if the model is conditional.
+            generator: The source of randomness.
+            guidance: How far they follow their labels, the model's own by default.
+
+        Raises:
+            UserError: If labels are given to an unconditional model, or are out of range.
+        """
+        z = self.latents(num, generator)
+        if label is None and self.num_classes is not None:
+            label = randint(self.num_classes, num, generator, self.device)
+        return self._end(z, label, lambda: randn((num, *self.image_shape), generator, self.device), guidance)
+
+    def latents(self, num: int, generator: Generators | None = None) -> Tensor:
+        """Draws the noise that samples start from, of variance 1, shape [num, D]."""
+        return randn((num, math.prod(self.image_shape)), generator, self.device)
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """Maps noise [B, D] and labels [B] to images [B, C, H, W]; what is random on the way is the same for all."""
+        return self._end(z, label, self._fixed_noise(z))
+
+    @torch.no_grad()
+    def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:
+        """Returns what noise [B, D] becomes step by step, [B, D] each: itself first, data last."""
+        chain = self._chain(z, label, self._fixed_noise(z))
+        return [z, *(state.x.flatten(1) for state in list(chain)[1:])]
+
+    def _chain(self, z: Tensor, label: Tensor | None, noise: Noise, guidance: float | None = None) -> Iterator[State]:
+        """Yields the states of a chain that starts from noise [B, D] of variance 1."""
+        dtype = next(self.network.parameters()).dtype
+        x = self.noise_schedule.prior_std * z.to(dtype).view(-1, *self.image_shape)
+        levels, denoise = self.sampler.levels(self.noise_schedule), self.denoiser(label, guidance)
+        return self.sampler.chain(x, levels, denoise, lambda: noise().to(dtype))
+
+    def _end(self, z: Tensor, label: Tensor | None, noise: Noise, guidance: float | None = None) -> Tensor:
+        for state in self._chain(z, label, noise, guidance):  # noqa: B007 (all but the last are let go)
+            pass
+        return state.x
+
+    def _fixed_noise(self, z: Tensor) -> Noise:
+        generator = torch.Generator().manual_seed(0)
+        return lambda: randn((1, *self.image_shape), generator, z.device).expand(len(z), -1, -1, -1)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns as many samples as the batch has images, of its labels if conditional."""
+        x, y = self._real(batch)
+        return self.sample(len(x), y)
+
+    def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
+        return x, y[0] if y else None
