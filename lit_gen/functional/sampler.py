@@ -4,7 +4,7 @@ A denoiser says of x_t what the image x and the noise ε in it are, by its best 
 earlier time s. The last step, to where there is no noise, gives the guessed image whatever the sampler.
 """
 
-__all__ = ["Denoiser", "Noise", "Prediction", "Sampler", "State", "clipped"]
+__all__ = ["Denoiser", "Noise", "Prediction", "Sampler", "State", "clipped", "masked_chain"]
 
 import abc
 from collections.abc import Callable, Iterator, Sequence
@@ -121,3 +121,31 @@ def clipped(prediction: Prediction, x_t: Tensor, level: Level, clip: bool) -> Pr
         return prediction
     x = prediction.x.clamp(-1, 1)
     return Prediction(x, (x_t - level.alpha * x) / level.sigma, prediction.between)
+
+
+def masked_chain(
+    sampler: Sampler,
+    x: Tensor,
+    levels: Sequence[Level],
+    denoise: Denoiser,
+    noise: Noise,
+    image: Tensor,
+    known: Tensor,
+) -> Iterator[State]:
+    """Yields the states of a chain that has a known part, made as noisy as the rest after every step.
+
+    Arguments:
+        sampler: The sampler.
+        x: Noise, [B, …].
+        levels: The chain's levels.
+        denoise: The denoiser.
+        noise: The source of noise.
+        image: The images that are known in part, [B, …].
+        known: Where they are, bool, of a shape that goes with theirs.
+    """
+    state = State(x, levels[0])
+    for level in levels[1:]:
+        state = sampler.step(state, level, denoise, noise)
+        noisy = level.alpha * image + level.sigma * noise() if level.sigma else image
+        state = state._replace(x=torch.where(known, noisy, state.x))
+        yield state

@@ -1,6 +1,6 @@
 """The terms of a diffusion model's variational bound, in nats per image."""
 
-__all__ = ["bound_term", "prior_divergence"]
+__all__ = ["bound_term", "prior_divergence", "sampled_bound"]
 
 import math
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.functional.discretized_gaussian import discretized_gaussian
-from lit_gen.functional.noise_schedule import Level
-from lit_gen.functional.reverse_step import ReverseStep, ReverseVariance
+from lit_gen.functional.noise_schedule import Level, NoiseSchedule
+from lit_gen.functional.reverse_step import ReverseStep, ReverseVariance, reverse_step
 from lit_gen.functional.sampler import Prediction
 
 
@@ -54,3 +54,28 @@ def bound_term(
     if last.any():
         divergence = torch.where(last, -discretized_gaussian(x, mean, 0.5 * log_variance), divergence)
     return divergence.flatten(1).sum(1)
+
+
+def sampled_bound(x: Tensor, x_t: Tensor, t: Tensor, prediction: Prediction, schedule: NoiseSchedule) -> Tensor:
+    """Returns T times one term of the bound with learned variances, each image's at its own time, in nats, [B].
+
+    Over times drawn uniformly its mean is the whole bound's, but for the part that nothing can be learned of.
+
+    References:
+        | Improved Denoising Diffusion Probabilistic Models (Nichol & Dhariwal, 2021), section 3.1
+        | https://arxiv.org/abs/2102.09672
+
+    Arguments:
+        x: The images, [B, C, H, W].
+        x_t: What noise made of them.
+        t: Their times, float64 [B].
+        prediction: What the denoiser says of that.
+        schedule: The schedule, one of T steps.
+    """
+    assert schedule.steps is not None
+    before, here, after = (schedule.at((t + i / schedule.steps).clamp(0, 1)) for i in (-1, 0, 1))
+    step, above = reverse_step(*here, *before), reverse_step(*after, *here)
+    last = (t * schedule.steps).round() == 1
+    step = step._replace(least=torch.where(last, above.least, step.least))
+    wide = ReverseStep(*(value.view(-1, 1, 1, 1) for value in step))
+    return schedule.steps * bound_term(x, x_t, prediction, wide, "learned", last.view(-1, 1, 1, 1))

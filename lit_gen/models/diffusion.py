@@ -9,6 +9,7 @@ noise; samplers go from noise to images by what it says:
 __all__ = ["Diffusion"]
 
 import math
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -19,20 +20,18 @@ from torch.optim import Adam
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.at_least_float32 import at_least_float32
-from lit_gen.functional.bits_per_dim import bits_per_dim
 from lit_gen.functional.class_labels import checked_label
 from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, VariationalBound
+from lit_gen.functional.diffusion_process import DiffusionProcess
 from lit_gen.functional.diffusion_weighting import DiffusionWeighting, SimpleWeighting
 from lit_gen.functional.noise import rand, randint, randn
 from lit_gen.functional.noise_schedule import NoiseSchedule
 from lit_gen.functional.optimal_transport import transported
 from lit_gen.functional.parameterisation import EpsilonPrediction, Parameterisation, VelocityPrediction
-from lit_gen.functional.reverse_step import reverse_step
-from lit_gen.functional.sampler import Denoiser, Noise, Prediction, Sampler, State
+from lit_gen.functional.sampler import Denoiser, Noise, Sampler, State, masked_chain
 from lit_gen.functional.samplers import Ancestral
 from lit_gen.functional.tabulated_schedules import LinearBetas
 from lit_gen.functional.time_distribution import TimeDistribution, UniformTime
-from lit_gen.functional.variational_bound import bound_term
 from lit_gen.nn.diffusion_unet import DiffusionUNet
 from lit_gen.nn.factories import DenoiserFactory
 from lit_gen.nn.log_variance import LogVariance
@@ -119,9 +118,10 @@ class Diffusion(ObjectiveModule):
             raise UserError("model.optimal_transport needs VelocityPrediction, and a sampler without noise on its way")
         self.num_classes = num_classes if conditional else None
         self.noise_schedule, self.parameterisation = noise_schedule, parameterisation
+        self.process = DiffusionProcess(noise_schedule, parameterisation, learned_variance)
         self.weighting, self.time_distribution = weighting, time_distribution
         self.sampler, self.likelihood, self.guidance = sampler, likelihood, guidance
-        self.label_dropout, self.learned_variance, self.bound_weight = label_dropout, learned_variance, bound_weight
+        self.label_dropout, self.bound_weight = label_dropout, bound_weight
         self.optimal_transport = optimal_transport
         self.network: nn.Module = network(
             image_shape=self.image_shape,
@@ -158,42 +158,7 @@ class Diffusion(ObjectiveModule):
         return losses.mean()
 
     def _losses(self, x: Tensor, epsilon: Tensor, t: Tensor, y: Tensor | None, network: nn.Module) -> Tensor:
-        """Returns the losses of images x that noise ε has made noisy, each at its time, [B]."""
-        schedule, parameterisation = self.noise_schedule, self.parameterisation
-        alpha, sigma = (value.to(x.dtype).view(-1, 1, 1, 1) for value in schedule.at(t))
-        x_t = alpha * x + sigma * epsilon
-        output, between = self._said(network, x_t, t, y)
-        target = parameterisation.target(x, epsilon, t, schedule)
-        error = (output - target).square().flatten(1).mean(1)
-        weight = self.weighting.weight(schedule.log_snr(t).exp(), parameterisation.data_error(t, schedule))
-        losses = weight.to(error.dtype) * error
-        if between is None:
-            return losses
-        # The bound's gradient is for the variances only: Nichol & Dhariwal, section 3.1.
-        prediction = Prediction(*parameterisation.parts(output.detach(), x_t, t, schedule), between)
-        return losses + self.bound_weight * self._bound(x, x_t, t, prediction)
-
-    def _bound(self, x: Tensor, x_t: Tensor, t: Tensor, prediction: Prediction) -> Tensor:
-        """Returns one term of the variational bound times the number of terms, in bits per dimension, [B]."""
-        schedule, steps = self.noise_schedule, self.noise_schedule.steps
-        assert steps is not None
-        before, here, after = (schedule.at((t + i / steps).clamp(0, 1)) for i in (-1, 0, 1))
-        step, above = reverse_step(*here, *before), reverse_step(*after, *here)
-        last = (t * steps).round() == 1
-        step = step._replace(least=torch.where(last, above.least, step.least))
-        wide = type(step)(*(value.view(-1, 1, 1, 1) for value in step))
-        terms = bound_term(x, x_t, prediction, wide, "learned", last.view(-1, 1, 1, 1))
-        return -steps * bits_per_dim(terms, self.image_shape)
-
-    def _said(self, network: nn.Module, x_t: Tensor, t: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Returns the network's output, [B, C, H, W], and where the reverse variance lies, if it says so."""
-        scale = self.parameterisation.input_scale(t, self.noise_schedule).to(x_t.dtype).view(-1, 1, 1, 1)
-        output = network(scale * x_t, self.parameterisation.condition(t, self.noise_schedule), y)
-        output = at_least_float32(output)
-        if not self.learned_variance:
-            return output, None
-        output, between = output.chunk(2, dim=1)
-        return output, (between + 1) / 2
+        return self.process.losses(network, x, epsilon, t, y, self.weighting, self.bound_weight)
 
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
         """Returns the loss of held-out images, without learned weights."""
@@ -204,24 +169,10 @@ class Diffusion(ObjectiveModule):
 
     def denoiser(self, label: Tensor | None = None, guidance: float | None = None) -> Denoiser:
         """Returns what the network says of noisy images, as samplers want it, guided by labels [B]."""
-        w = self.guidance if guidance is None else guidance
-        label = checked_label(label, self.num_classes, self.device)
+        w, label = self.guidance if guidance is None else guidance, checked_label(label, self.num_classes, self.device)
+        return self.process.denoiser(self.network, label, self.num_classes or 0, w)
 
-        def predict(x_t: Tensor, t: Tensor, rows: Tensor | None) -> Prediction:
-            # A tensor of inference mode could not be differentiated through, as likelihoods do.
-            y = None if label is None else label.clone() if rows is None else label[rows]
-            if y is None or w == 1:
-                output, between = self._said(self.network, x_t, t, y)
-            else:
-                both = torch.cat([y, torch.full_like(y, self.num_classes or 0)])
-                output, between = self._said(self.network, x_t.repeat(2, 1, 1, 1), t.repeat(2), both)
-                told, untold = output.chunk(2)
-                output = untold + w * (told - untold)
-                between = None if between is None else between.chunk(2)[0]
-            return Prediction(*self.parameterisation.parts(output, x_t, t, self.noise_schedule), between)
-
-        return Denoiser(self.noise_schedule, predict)
-
+    @torch.no_grad()
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`.
 
@@ -254,7 +205,8 @@ class Diffusion(ObjectiveModule):
         z = self.latents(num, generator)
         if label is None and self.num_classes is not None:
             label = randint(self.num_classes, num, generator, self.device)
-        return self._end(z, label, lambda: randn((num, *self.image_shape), generator, self.device), guidance)
+        noise = self._like(z.view(num, *self.image_shape), generator)
+        return _last(self._chain(z, label, noise, guidance))
 
     def latents(self, num: int, generator: Generators | None = None) -> Tensor:
         """Draws the noise that samples start from, of variance 1, shape [num, D]."""
@@ -263,7 +215,7 @@ class Diffusion(ObjectiveModule):
     @torch.no_grad()
     def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps noise [B, D] and labels [B] to images [B, C, H, W]; what is random on the way is the same for all."""
-        return self._end(z, label, self._fixed_noise(z))
+        return _last(self._chain(z, label, self._fixed_noise(z)))
 
     @torch.no_grad()
     def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:
@@ -278,14 +230,48 @@ class Diffusion(ObjectiveModule):
         levels, denoise = self.sampler.levels(self.noise_schedule), self.denoiser(label, guidance)
         return self.sampler.chain(x, levels, denoise, lambda: noise().to(dtype))
 
-    def _end(self, z: Tensor, label: Tensor | None, noise: Noise, guidance: float | None = None) -> Tensor:
-        for state in self._chain(z, label, noise, guidance):  # noqa: B007 (all but the last are let go)
-            pass
-        return state.x
+    def _like(self, image: Tensor, generator: Generators | None) -> Noise:
+        return lambda: randn(image.shape, generator, self.device).to(image.dtype)
 
     def _fixed_noise(self, z: Tensor) -> Noise:
         generator = torch.Generator().manual_seed(0)
         return lambda: randn((1, *self.image_shape), generator, z.device).expand(len(z), -1, -1, -1)
+
+    @torch.no_grad()
+    def vary(
+        self, image: Tensor, strength: float, label: Tensor | None = None, generator: Generators | None = None
+    ) -> Tensor:
+        """Makes images [B, C, H, W] noisy up to the time `strength`, and samples on from there.
+
+        References:
+            | SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations (Meng et al., 2022)
+            | https://arxiv.org/abs/2108.01073
+
+        Raises:
+            UserError: If the sampler has no step so early.
+        """
+        levels = [level for level in self.sampler.levels(self.noise_schedule) if level.t <= strength + 1e-9]
+        if len(levels) < 2:
+            raise UserError(f"the strength is {strength}, before which the sampler has no step: take more steps")
+        noise = self._like(image, generator)
+        x = levels[0].alpha * image.to(self.device) + levels[0].sigma * noise()
+        return _last(self.sampler.chain(x, levels, self.denoiser(label), noise))
+
+    @torch.no_grad()
+    def inpaint(
+        self, image: Tensor, known: Tensor, label: Tensor | None = None, generator: Generators | None = None
+    ) -> Tensor:
+        """Draws what is not known of images [B, C, H, W]: where `known`, bool [B, 1, H, W], is false.
+
+        References:
+            | Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021),
+            | appendix I.2
+            | https://arxiv.org/abs/2011.13456
+        """
+        image, noise = image.to(self.device), self._like(image, generator)
+        x, levels = self.noise_schedule.prior_std * noise(), self.sampler.levels(self.noise_schedule)
+        chain = masked_chain(self.sampler, x, levels, self.denoiser(label), noise, image, known.to(self.device))
+        return _last(chain)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns as many samples as the batch has images, of its labels if conditional."""
@@ -295,3 +281,8 @@ class Diffusion(ObjectiveModule):
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
         return x, y[0] if y else None
+
+
+def _last(chain: Iterator[State]) -> Tensor:
+    """Returns the images at a chain's end, letting go of those on its way."""
+    return deque(chain, maxlen=1)[0].x

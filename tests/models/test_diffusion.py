@@ -167,7 +167,6 @@ def test_the_hybrid_loss_adds_the_bound_whose_gradient_is_for_the_variances_alon
     # The bound must not teach the mean: with it alone, the last layer's rows of ε get no gradient.
     model.zero_grad()
     model.bound_weight = 1.0
-    (model._losses(*many) - terms.detach()).sum()
     difference = model._losses(*many).sum()
     model.bound_weight = 0.0
     (difference - model._losses(*many).sum()).backward()
@@ -182,8 +181,8 @@ def test_guidance_goes_beyond_the_label() -> None:
     assert label is not None
     t = torch.full((5,), 0.5, dtype=torch.float64)
     with torch.no_grad():
-        untold = model._said(model.network, image, t, torch.full_like(label, 3))[0]
-        told = model._said(model.network, image, t, label)[0]
+        untold = model.process.said(model.network, image, t, torch.full_like(label, 3))[0]
+        told = model.process.said(model.network, image, t, label)[0]
         for w in (0.0, 1.0, 2.5):
             wanted = model.parameterisation.parts(untold + w * (told - untold), image, t, model.noise_schedule)
             found = model.denoiser(label, w)(image, 0.5)
@@ -205,6 +204,22 @@ def test_labels_are_dropped_at_their_rate() -> None:
     with torch.no_grad():
         model.eval().held_out({"image": image[:50], "label": label[:50]})
     assert seen[1].eq(1).all()
+
+
+@pytest.mark.parametrize("name", ["improved ddpm", "v, guided"])
+def test_images_can_be_varied_and_completed(name: str) -> None:
+    model = stirred(diffusions.made(name))
+    image, label = held(model)
+    near, far = (model.vary(image, strength, label, generators(0, range(5))) for strength in (0.3, 1.0))
+    assert (near - image).square().mean() < (far - image).square().mean()
+    known = torch.zeros(5, 1, *model.image_shape[1:], dtype=torch.bool)
+    known[:, :, :3] = True
+    made = model.inpaint(image, known, label, generators(0, range(5)))
+    assert torch.equal(made[:, :, :3], image[:, :, :3]) and not torch.allclose(made[:, :, 3:], image[:, :, 3:])
+    one = model.inpaint(image[2:3], known[2:3], None if label is None else label[2:3], generators(0, [2]))
+    torch.testing.assert_close(one[0], made[2], atol=1e-4, rtol=1e-3)
+    with pytest.raises(UserError, match="no step"):
+        model.vary(image, 0.0, label)
 
 
 def test_learned_weights_take_out_what_levels_of_noise_differ_by() -> None:
