@@ -24,7 +24,7 @@ _STAGES = (
     (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
 )
 _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-_SAFETY, _SHRINK, _GROW, _MOST_STEPS = 0.9, 0.2, 5.0, 10_000
+_SAFETY, _SHRINK, _GROW, _MOST_STEPS = 0.9, 0.2, 5.0, 5_000
 
 
 def solve(
@@ -49,7 +49,7 @@ def solve(
         atol: The absolute error.
 
     Raises:
-        UserError: If it takes too many steps, as it does where the slope is not finite.
+        UserError: If it takes too many steps, or the slope is not finite.
     """
     time = torch.full((len(y),), start, dtype=torch.float64, device=y.device)
     size = torch.full_like(time, 0.01 * (end - start))
@@ -58,6 +58,8 @@ def solve(
     for _ in range(_MOST_STEPS):
         if not len(todo):
             return y
+        if not first[todo].isfinite().all():
+            break
         t, h, now = time[todo], size[todo], y[todo]
         last = (t + h - end) * (end - start) >= 0
         h = torch.where(last, end - t, h)
@@ -113,11 +115,13 @@ class AdaptiveODE(Sampler):
     def step(self, state: State, to: Level, denoise: Denoiser, noise: Noise) -> State:
         schedule, shape = denoise.schedule, state.x.shape[1:]
 
-        def slope(t: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+        def slope(log_snr: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+            t = schedule.time_of(log_snr)
             x, epsilon, _ = denoise(y.unflatten(1, shape), t, rows)
-            alpha_rate, sigma_rate = (rate.to(y.dtype)[:, None] for rate in schedule.rates(t))
+            alpha_rate, sigma_rate = (rate.to(y.dtype)[:, None] for rate in schedule.rates_by_log_snr(t))
             return alpha_rate * x.flatten(1) + sigma_rate * epsilon.flatten(1)
 
-        end = to.t if to.sigma else schedule.span[0]
-        solved = solve(slope, state.x.flatten(1), state.level.t, end, self.rtol, self.atol).unflatten(1, shape)
-        return State(solved if to.sigma else denoise(solved, end).x, to)
+        ends = torch.tensor([state.level.t, to.t if to.sigma else schedule.span[0]], dtype=torch.float64)
+        y = solve(slope, state.x.flatten(1), *schedule.log_snr(ends).tolist(), self.rtol, self.atol)
+        x = y.unflatten(1, shape)
+        return State(x if to.sigma else denoise(x, schedule.span[0]).x, to)

@@ -131,15 +131,16 @@ class ProbabilityFlow(DiffusionLikelihood):
     def log_density(self, x: Tensor, denoise: Denoiser, generator: Generators | None = None) -> Tensor:
         """Returns log p of x [B, …], continuous, in nats, [B]."""
         schedule, shape, numbers = denoise.schedule, x.shape[1:], x[0].numel()
-        start, end = schedule.span
-        scale = schedule.level(start).alpha
+        scale = schedule.level(schedule.span[0]).alpha
+        start, end = schedule.log_snr(torch.tensor(schedule.span, dtype=torch.float64)).tolist()
         probe = randn(x.shape, generator, x.device).to(x.dtype).sign().flatten(1)
 
-        def slope(t: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+        def slope(log_snr: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+            t = schedule.time_of(log_snr)
             with torch.enable_grad():
                 x_t = y[:, :-1].detach().clone().requires_grad_()
                 x, epsilon, _ = denoise(x_t.unflatten(1, shape), t, rows)
-                alpha_rate, sigma_rate = (rate.to(y.dtype)[:, None] for rate in schedule.rates(t))
+                alpha_rate, sigma_rate = (rate.to(y.dtype)[:, None] for rate in schedule.rates_by_log_snr(t))
                 velocity = alpha_rate * x.flatten(1) + sigma_rate * epsilon.flatten(1)
                 divergence = self._divergence(velocity, x_t, probe[rows])
             return torch.cat([velocity.detach(), divergence[:, None]], dim=1)

@@ -82,6 +82,16 @@ class NoiseSchedule(abc.ABC):
         alpha, sigma = self.at(t)
         return 2 * (alpha.log() - sigma.log())
 
+    def rates_by_log_snr(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns dα/dλ and dσ/dλ at times t, λ being the log-SNR.
+
+        Differential equations are solved over λ: these rates are smooth and bounded for every schedule, those over time
+        jump from step to step of a table, and may be infinite at its end.
+        """
+        (alpha, sigma), (alpha_rate, sigma_rate) = self.at(t), self.rates(t)
+        log_snr_rate = 2 * (alpha_rate / alpha - sigma_rate / sigma)
+        return alpha_rate / log_snr_rate, sigma_rate / log_snr_rate
+
     def admissible(self, t: Tensor) -> Tensor:
         """Moves times in [0, 1] to such as a network is asked at: into `span`, or up to the next of the T steps."""
         if self.steps is None:

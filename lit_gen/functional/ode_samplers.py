@@ -24,7 +24,8 @@ from lit_gen.functional.time_grid import KarrasGrid, TimeGrid, UniformGrid
 class Euler(Sampler):
     r"""Creates Euler's method in time: :math:`x_s = x_t + (s - t) (\alpha'(t) x + \sigma'(t) \epsilon)`.
 
-    Where paths are straight, as a rectified flow's, it is the same as `DDIM`.
+    Where paths are straight, as a rectified flow's, it is the same as `DDIM`. It is not for schedules whose α falls
+    infinitely fast at t = 1, as `SigmoidSchedule`'s does.
 
     References:
         | Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow (Liu, Gong & Liu, 2023)
