@@ -57,7 +57,7 @@ def test_a_mixtures_density_is_found() -> None:
 def turned(x_t: torch.Tensor, t: torch.Tensor, rows: torch.Tensor | None) -> Prediction:
     """Predicts images of two numbers that depend on each other."""
     x = torch.stack([x_t[:, 0] * 0.3 + 0.2 * x_t[:, 1].tanh(), 0.4 * x_t[:, 0].sin()], dim=1)
-    alpha, sigma = (value.view(-1, 1, 1, 1) for value in CosineSchedule().at(t))
+    alpha, sigma = (value.to(x.dtype).view(-1, 1, 1, 1) for value in CosineSchedule().at(t))
     return Prediction(x, (x_t - alpha * x) / sigma)
 
 
@@ -99,21 +99,19 @@ def test_the_probability_flow_of_8_bit_images_is_a_bound_that_is_nearly_tight_wh
     assert found.mean().item() == pytest.approx(wanted[0].item(), abs=0.01)
 
 
-@pytest.mark.parametrize("variance", ["large", "small"])
-def test_the_bound_approaches_the_probability_of_8_bit_images_from_below(variance: Any) -> None:
-    """With many steps the chain's Gaussians are right, and with a perfect denoiser nothing else is lost."""
+def test_the_bound_approaches_the_probability_of_8_bit_images_from_below() -> None:
+    """With many steps and variances β the chain's Gaussians are right; a perfect denoiser loses nothing else."""
     x = images(2000)
     wanted = discretized_gaussian(x[:1], torch.tensor(0.1), torch.tensor(math.log(0.4))).sum().item()
-    gaps = []
-    for steps in (50, 100, 200):
-        schedule = Discretised(CosineSchedule(), steps)
-        bound = VariationalBound(steps, variance=variance)
+    gaps = {}
+    for variance, steps in (("large", 5), ("large", 20), ("large", 100), ("small", 100)):
+        schedule, bound = Discretised(CosineSchedule(), steps), VariationalBound(steps, variance=variance)  # type: ignore[arg-type]
         found = bound.log_prob(x, oracle(schedule), torch.Generator().manual_seed(0))
-        error = found.std().item() / math.sqrt(len(x))
-        gaps.append(wanted - found.mean().item())
-        assert gaps[-1] > -4 * error
-    assert gaps[0] > 1.5 * gaps[1] > 2.25 * gaps[2] and gaps[2] < 0.3, gaps
-    assert str(steps) in bound.what
+        gaps[variance, steps] = wanted - found.mean().item()
+        assert gaps[variance, steps] > -4 * found.std().item() / math.sqrt(len(x))
+        assert str(steps) in bound.what
+    assert gaps["large", 5] > 2 * gaps["large", 20] > 0 and gaps["large", 100] < 0.15, gaps
+    assert gaps["small", 100] > 1, gaps  # β̃ is right where an image is nearly known, and these are not
 
 
 def test_a_bounds_terms_are_the_papers() -> None:
