@@ -112,6 +112,8 @@ class Diffusion(ObjectiveModule):
             raise UserError("model.conditional is true, but the data have no labels")
         if not 0 <= label_dropout < 1:
             raise UserError(f"model.label_dropout is {label_dropout}, and must be 0 or more, and less than 1")
+        if self.image_shape[1:] == (1, 1) and not likelihood.of_points:
+            raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
         if learned_variance and noise_schedule.steps is None:
             raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
         if optimal_transport and (sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
@@ -133,11 +135,8 @@ class Diffusion(ObjectiveModule):
     @property
     def log_prob_of(self) -> str:
         """What `log_prob` is of."""
-        return "points (a density)" if self._of_points else self.likelihood.what
-
-    @property
-    def _of_points(self) -> bool:
-        return self.image_shape[1] * self.image_shape[2] == 1
+        points = self.image_shape[1:] == (1, 1)
+        return "points (a density)" if points else self.likelihood.what
 
     def objective(self, batch: Batch) -> Tensor:
         """Returns the weighted squared error of the network's output, a mean over an image's numbers and over images.
@@ -174,13 +173,7 @@ class Diffusion(ObjectiveModule):
 
     @torch.no_grad()
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
-        """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`.
-
-        Raises:
-            UserError: If it is asked about points, and `likelihood` cannot say.
-        """
-        if self._of_points and not self.likelihood.of_points:
-            raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
+        """Returns log P in nats per image, shape [B]; see `lit_gen.contracts.SupportsLogProb` and `log_prob_of`."""
         return self.likelihood.log_prob(image.to(self.device), self.denoiser(label, 1.0), generator)
 
     @torch.no_grad()

@@ -43,5 +43,5 @@ class TimeEmbedding(nn.Module):
     def forward(self, c: Tensor, label: Tensor | None) -> Tensor:
         """Maps conditions [B] and labels [B], if there are classes, to vectors [B, outputs]."""
         assert (label is not None) == (self.classes is not None)
-        h = self.layers(waves(c, self.features).to(self.layers[0].weight.dtype))
+        h = self.layers(waves(c, self.features).to(next(self.layers.parameters()).dtype))
         return h if label is None or self.classes is None else h + self.classes(label)

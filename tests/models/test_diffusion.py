@@ -239,13 +239,12 @@ def test_what_cannot_be_is_refused() -> None:
         ("points, ddim", {"optimal_transport": True}, "VelocityPrediction"),
         ("points, flow matching", {"sampler": Ancestral(3)}, "without noise"),
         ("v, guided", {"label_dropout": 1.0}, "label_dropout is 1.0"),
+        ("points, ddim", {"likelihood": VariationalBound(3)}, "ProbabilityFlow for points"),
     ):
         with pytest.raises(UserError, match=message):
             diffusions.made(name, **arguments)
     with pytest.raises(UserError, match="no labels"):
         Diffusion((1, 8, 8), None, conditional=True)
-    with pytest.raises(UserError, match="ProbabilityFlow for points"):
-        diffusions.made("points, ddim", likelihood=VariationalBound(3)).log_prob(torch.zeros(1, 2, 1, 1))
     with pytest.raises(UserError, match="unconditional"):
         diffusions.made("ddpm").sample(1, torch.tensor([0]))
     with pytest.raises(UserError, match="run from 0 to 2"):
