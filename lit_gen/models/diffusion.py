@@ -62,12 +62,14 @@ class Diffusion(ObjectiveModule):
         image_shape: The images' channels, height and width; the data decide it.
         num_classes: The number of classes in the data, None if unlabelled; the data decide it.
         network: Makes the denoiser.
-        noise_schedule: How much noise there is at each time.
+        noise_schedule: How much noise there is at each time; DDPM's `LinearBetas` by default. (The default of this and
+            of others is no such value itself, whose settings the command line's parser would hand on to what is named
+            in its place.)
         parameterisation: What the network's output means.
         weighting: What errors at each level of noise count for.
         time_distribution: How often each level is trained on.
-        sampler: How images are made.
-        likelihood: What `log_prob` is.
+        sampler: How images are made; by `Ancestral` sampling by default.
+        likelihood: What `log_prob` is; a `VariationalBound` by default.
         conditional: Whether the network knows the class label.
         label_dropout: The share of labels that it is not told in training, which guidance needs.
         guidance: How far samples follow their label: the output told the label counts w, the other 1 − w; 1 is none.
@@ -88,12 +90,12 @@ class Diffusion(ObjectiveModule):
         image_shape: Shape,
         num_classes: int | None = None,
         network: DenoiserFactory = DiffusionUNet,
-        noise_schedule: NoiseSchedule = LinearBetas(),  # noqa: B008 (values without state, here and below)
-        parameterisation: Parameterisation = EpsilonPrediction(),  # noqa: B008
+        noise_schedule: NoiseSchedule | None = None,
+        parameterisation: Parameterisation = EpsilonPrediction(),  # noqa: B008 (values without state, here and below)
         weighting: DiffusionWeighting = SimpleWeighting(),  # noqa: B008
         time_distribution: TimeDistribution = UniformTime(),  # noqa: B008
-        sampler: Sampler = Ancestral(),  # noqa: B008
-        likelihood: DiffusionLikelihood = VariationalBound(),  # noqa: B008
+        sampler: Sampler | None = None,
+        likelihood: DiffusionLikelihood | None = None,
         conditional: bool = False,
         label_dropout: float = 0.1,
         guidance: float = 1.0,
@@ -108,6 +110,8 @@ class Diffusion(ObjectiveModule):
         super().__init__(
             image_shape, ["network", *(["uncertainty"] if learned_weighting else [])], optimizer, schedule, options
         )
+        noise_schedule, sampler = noise_schedule or LinearBetas(), sampler or Ancestral()
+        likelihood = likelihood or VariationalBound()
         if conditional and not num_classes:
             raise UserError("model.conditional is true, but the data have no labels")
         if not 0 <= label_dropout < 1:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Callback
+from jsonargparse import ArgumentParser
+from pytorch_lightning import Callback, LightningModule
 from torch.nn.functional import mse_loss
 
 from lit_gen.contracts import SupportsLatents, SupportsLogProb, SupportsSample, SupportsTrajectory
@@ -17,9 +18,12 @@ from lit_gen.errors import UserError
 from lit_gen.functional.bits_per_dim import bits_per_dim
 from lit_gen.functional.diffusion_likelihood import VariationalBound
 from lit_gen.functional.noise import rand, randn
-from lit_gen.functional.samplers import Ancestral
+from lit_gen.functional.noise_schedules import LinearSchedule
+from lit_gen.functional.ode_samplers import Heun
+from lit_gen.functional.samplers import DDIM, Ancestral
 from lit_gen.functional.tabulated_schedules import LinearBetas
 from lit_gen.models import Diffusion
+from lit_gen.training.recording import recorded
 from lit_gen.training.seeding import generators
 
 SCRIPT = Path(__file__).with_name("diffusions.py")
@@ -231,6 +235,18 @@ def test_learned_weights_take_out_what_levels_of_noise_differ_by() -> None:
         model.uncertainty.last.bias.fill_(0.7)  # type: ignore[union-attr]
     torch.manual_seed(0)
     torch.testing.assert_close(model.objective({"image": image}), before * math.exp(-0.7) + 0.7)
+
+
+def test_what_a_configuration_names_keeps_its_own_defaults() -> None:
+    """The parser hands a default value's settings on to the value that is named in its place."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LightningModule, "it", fail_untyped=False, required=True)
+    for schedule, sampler in ((LinearSchedule(), Heun()), (LinearBetas(steps=1000), DDIM())):
+        named = {"noise_schedule": type(schedule).__name__, "sampler": type(sampler).__name__}
+        init = {"image_shape": [1, 4, 4], "num_classes": None, "network": "DenseDenoiser", **named}
+        given = {"class_path": "lit_gen.models.Diffusion", "init_args": init}
+        it = parser.instantiate(parser.parse_object({"it": given})).it
+        assert recorded(it.noise_schedule) == recorded(schedule) and recorded(it.sampler) == recorded(sampler)
 
 
 def test_what_cannot_be_is_refused() -> None:
