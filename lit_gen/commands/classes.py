@@ -23,6 +23,12 @@ _ARGUMENTS = {
     "dequantisation": ("lit_gen.nn.dequantisation.Dequantisation",),
     "preprocessing": ("lit_gen.functional.preprocessing.Preprocessing",),
     "base": ("lit_gen.functional.base_distributions.BaseDistribution",),
+    "noise_schedule": ("lit_gen.functional.noise_schedule.NoiseSchedule",),
+    "parameterisation": ("lit_gen.functional.parameterisation.Parameterisation",),
+    "weighting": ("lit_gen.functional.diffusion_weighting.DiffusionWeighting",),
+    "time_distribution": ("lit_gen.functional.time_distribution.TimeDistribution",),
+    "sampler": ("lit_gen.functional.sampler.Sampler",),
+    "grid": ("lit_gen.functional.time_grid.TimeGrid",),
     "extractor": _BASES["extractor"],
 }
 _PACKAGES = (

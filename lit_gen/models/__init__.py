@@ -4,6 +4,7 @@ __all__ = [
     "CUT",
     "Autoencoder",
     "CycleGAN",
+    "Diffusion",
     "GAN",
     "GaussianMixture",
     "NormalizingFlow",
@@ -19,6 +20,7 @@ __all__ = [
 from lit_gen.models.autoencoder import Autoencoder
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
+from lit_gen.models.diffusion import Diffusion
 from lit_gen.models.flow import NormalizingFlow
 from lit_gen.models.gan import GAN
 from lit_gen.models.gaussian_mixture import GaussianMixture

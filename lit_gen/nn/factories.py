@@ -13,6 +13,7 @@ __all__ = [
     "DecoderFactory",
     "MapEncoderFactory",
     "MapDecoderFactory",
+    "DenoiserFactory",
 ]
 
 from typing import Protocol
@@ -110,3 +111,12 @@ class MapDecoderFactory(Protocol):
     """Makes a decoder, ``maps [B, D, h, w] of map_shape → numbers without bounds, [B, C, H, W] of output_shape``."""
 
     def __call__(self, *, map_shape: Shape, output_shape: Shape) -> nn.Module: ...
+
+
+class DenoiserFactory(Protocol):
+    """Makes a denoiser, ``(images [B, C, H, W], conditions [B], label [B] or None) → [B, num_outputs, H, W]``.
+
+    The condition says how much noise there is. The label ``num_classes`` is that of an image whose class is not told.
+    """
+
+    def __call__(self, *, image_shape: Shape, num_classes: int | None, num_outputs: int) -> nn.Module: ...
