@@ -13,6 +13,7 @@ __all__ = [
     "DecoderFactory",
     "MapEncoderFactory",
     "MapDecoderFactory",
+    "CausalNetworkFactory",
 ]
 
 from typing import Protocol
@@ -20,6 +21,7 @@ from typing import Protocol
 from torch import nn
 
 from lit_gen.contracts import Shape
+from lit_gen.nn.causal_network import CausalNetwork
 
 
 class GeneratorFactory(Protocol):
@@ -110,3 +112,11 @@ class MapDecoderFactory(Protocol):
     """Makes a decoder, ``maps [B, D, h, w] of map_shape → numbers without bounds, [B, C, H, W] of output_shape``."""
 
     def __call__(self, *, map_shape: Shape, output_shape: Shape) -> nn.Module: ...
+
+
+class CausalNetworkFactory(Protocol):
+    """Makes a `CausalNetwork`, ``(planes [B, *input_shape], label [B] or None) → numbers [B, num_outputs, H, W]``."""
+
+    def __call__(
+        self, *, input_shape: Shape, num_outputs: int, groups: int, num_classes: int | None
+    ) -> CausalNetwork: ...
