@@ -29,6 +29,7 @@ class CausalConvolution(nn.Module):
         right: Its columns right of the pixel, in the rows above.
         groups: The groups G of a pixel's channels.
         strict: Whether mask A applies: of the pixel, group g sees groups below g, rather than up to g.
+        stride: How many rows and columns become one.
     """
 
     mask: Tensor
@@ -42,9 +43,10 @@ class CausalConvolution(nn.Module):
         right: int = 0,
         groups: int = 1,
         strict: bool = False,
+        stride: int = 1,
     ) -> None:
         super().__init__()
-        self.above, self.left, self.right = above, left, right
+        self.above, self.left, self.right, self.stride = above, left, right, stride
         self.in_features, self.out_features = in_features, out_features
         self.in_slices, self.out_slices = group_slices(in_features, groups), group_slices(out_features, groups)
         plain = nn.Conv2d(in_features, out_features, (above + 1, left + 1 + right))
@@ -58,9 +60,9 @@ class CausalConvolution(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps [B, in_features, H, W] to [B, out_features, H, W]."""
+        """Maps [B, in_features, H, W] to [B, out_features, ⌈H/stride⌉, ⌈W/stride⌉]."""
         x = pad(x, (self.left, self.right, self.above, 0))
-        return conv2d(x, self.masked_weight(), self.bias)
+        return conv2d(x, self.masked_weight(), self.bias, self.stride)
 
     def masked_weight(self) -> Tensor:
         """Returns the weights, those that are masked being 0, [out_features, in_features, above + 1, columns]."""

@@ -113,3 +113,4 @@ class _PixelCNNStepper(RasterStepper):
     def end_row(self, row: int) -> None:
         for cache in (self._first, *(cache for block in self._blocks for cache in block)):
             cache.end_row()
+            cache.begin_row()

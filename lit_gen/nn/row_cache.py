@@ -13,7 +13,8 @@ class RowCache:
     """Creates a convolution's cache, with which a position costs one product of a matrix.
 
     What the rows above contribute is convolved once for a whole row; what is left of a position is a stretch of memory
-    that the row's own weights multiply. Positions come by rows, each from the left.
+    that the row's own weights multiply. Positions come by rows, each from the left. Of a convolution with a stride, the
+    output is at those positions that it skips to.
 
     Arguments:
         convolution: The convolution; its weights are read now.
@@ -37,7 +38,7 @@ class RowCache:
         self._places = [[self._row[:, left + j, inputs] for j in range(width)] for inputs in convolution.in_slices]
         self._over = weight[:, :, :above]
         self._rows = weight.new_zeros(num, features, above, left + width + right)
-        self._fill(self._bias.expand(num, width, -1))
+        self.begin_row()
 
     def write(self, column: int, group: int, x: Tensor) -> None:
         """Takes in the maps of one group at a position, [B, group's in_features]."""
@@ -50,7 +51,7 @@ class RowCache:
     def step(self, column: int, group: int, x: Tensor) -> Tensor:
         """Takes in and returns."""
         if self._alone:  # nothing is needed again
-            return torch.addmm(self._bias, x, self._own[0])
+            return torch.addmm(self._above[0][column], x, self._own[0])
         self.write(column, group, x)
         return self.read(column, group)
 
@@ -59,9 +60,17 @@ class RowCache:
         if self._rows.shape[2]:
             self._rows = self._rows.roll(-1, 2)
             self._rows[:, :, -1, self._left : self._left + self._width] = self._row[:, self._left :].transpose(1, 2)
-            above = conv2d(self._rows, self._over, self._bias)
-            self._fill(above.squeeze(2).transpose(1, 2).contiguous())
 
-    def _fill(self, above: Tensor) -> None:
-        """Keeps what the rows above and the bias contribute, [B, W, out_features], place by place."""
+    def begin_row(self, more: Tensor | None = None) -> None:
+        """Convolves the rows above.
+
+        Arguments:
+            more: What is to be added to the convolution's maps in the row that begins, [B, out_features, W].
+        """
+        above = self._bias[:, None].expand(-1, self._width)[None]
+        if self._rows.shape[2]:
+            above = conv2d(self._rows, self._over, self._bias).squeeze(2)
+        if more is not None:
+            above = above + more
+        above = above.transpose(1, 2).expand(len(self._row), -1, -1).contiguous()
         self._above = [[above[:, j, outputs] for j in range(self._width)] for outputs in self._slices]

@@ -65,7 +65,7 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
     import_all()
     networks = {}
     method = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == model["class_path"].rpartition(".")[2])
-    for role in ("generator", "discriminator", "mapping", "encoder", "decoder", "flow", "dequantisation"):
+    for role in ("generator", "discriminator", "mapping", "encoder", "decoder", "flow", "dequantisation", "network"):
         parameter = inspect.signature(method.__init__).parameters.get(role)
         default = None if parameter is None else parameter.default
         given = model.get("init_args", {}).get(role, getattr(default, "__name__", None))
