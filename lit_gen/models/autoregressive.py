@@ -22,7 +22,6 @@ from lit_gen.functional.pixels import PixelDistribution
 from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.drawing import draw_pixels, pixel_log_prob
 from lit_gen.nn.factories import CausalNetworkFactory
-from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.training.modes import evaluating
 from lit_gen.training.objective import ObjectiveModule
 from lit_gen.training.options import TrainingOptions
@@ -46,7 +45,8 @@ class Autoregressive(ObjectiveModule):
     Arguments:
         image_shape: The images' channels, height and width; the data decide it.
         num_classes: The number of classes in the data, None if unlabelled; the data decide it.
-        network: Makes the network, of each pixel's numbers from the pixels before it.
+        network: Makes the network, of each pixel's numbers from the pixels before it. None is the default: what a
+            configuration does not say of its own network must not be that one's.
         pixels: What these say about a pixel.
         conditional: Whether the class label is known to the network.
         optimizer: Makes the optimizer.
@@ -60,7 +60,8 @@ class Autoregressive(ObjectiveModule):
         self,
         image_shape: Shape,
         num_classes: int | None = None,
-        network: CausalNetworkFactory = PixelCNN,
+        *,
+        network: CausalNetworkFactory,
         pixels: PixelDistribution = BinaryPixels(),  # noqa: B008 (a value without state)
         conditional: bool = False,
         optimizer: OptimizerCallable = Adam,
