@@ -100,7 +100,7 @@ def _draw(found: NDArray[Any], kind: NDArray[Any], row: int, column: int, path: 
     axes.imshow(blind, cmap="Reds", vmin=0, vmax=1.4, interpolation="nearest")
     axes.plot([column], [row], marker="s", color="black", markersize=6, linestyle="none")
     figure.colorbar(shown, ax=axes, label="log10 of the derivative's size")
-    axes.set_title(f"What pixel ({row}, {column}) depends on; red: before it, and not seen")
+    axes.set_title(f"What pixel ({row}, {column}) depends on\nred: drawn before it, and not seen")
     axes.set_xlabel("column")
     axes.set_ylabel("row")
     axes.grid(False)
