@@ -18,6 +18,8 @@ _ARGUMENTS = {
     "augmentation": ("lit_gen.functional.augmentation.Augmentation",),
     "auxiliary": ("lit_gen.functional.auxiliary.Auxiliary",),
     "likelihood": ("lit_gen.functional.likelihood.Likelihood",),
+    "network": ("lit_gen.nn.causal_network.CausalNetwork",),
+    "pixels": ("lit_gen.functional.pixels.PixelDistribution",),
     "world": ("lit_gen.functional.worlds.World",),
     "flow": ("lit_gen.nn.flow_network.FlowNetwork",),
     "dequantisation": ("lit_gen.nn.dequantisation.Dequantisation",),
@@ -48,6 +50,7 @@ _NESTED = (
     "pytorch_lightning.loggers.Logger",
     "lit_gen.functional.adversarial.AdversarialLoss",
     "lit_gen.functional.likelihood.Likelihood",
+    "lit_gen.functional.pixels.PixelDistribution",
     "lit_gen.functional.worlds.World",
 )
 _MEANT = ("lit_gen.", "torch.optim.", "pytorch_lightning.callbacks.", "pytorch_lightning.loggers.")

@@ -19,11 +19,13 @@ __all__ = [
     "SupportsFactors",
     "SupportsFeatureMaps",
     "SupportsGenerate",
+    "SupportsInfluence",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsPairs",
     "SupportsRecognition",
     "SupportsReconstruct",
+    "SupportsRows",
     "SupportsSample",
     "SupportsSegmentation",
     "SupportsStyleEncoder",
@@ -44,6 +46,7 @@ from lit_gen.contracts.data import (
     SupportsSegmentation,
 )
 from lit_gen.contracts.likelihood import (
+    SupportsInfluence,
     SupportsLogProb,
 )
 from lit_gen.contracts.networks import (
@@ -57,6 +60,7 @@ from lit_gen.contracts.sampling import (
     SupportsGenerate,
     SupportsLatents,
     SupportsReconstruct,
+    SupportsRows,
     SupportsSample,
     SupportsStyles,
     SupportsTrajectory,

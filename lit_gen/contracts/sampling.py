@@ -6,13 +6,14 @@ __all__ = [
     "SupportsGenerate",
     "SupportsLatents",
     "SupportsReconstruct",
+    "SupportsRows",
     "SupportsSample",
     "SupportsStyles",
     "SupportsTrajectory",
     "SupportsTruncation",
 ]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -37,6 +38,22 @@ class SupportsSample(Protocol):
 
         Returns:
             Images in [−1, 1], shape [N, C, H, W].
+        """
+
+
+@runtime_checkable
+class SupportsRows(Protocol):
+    """A model whose images can be watched while they are drawn, as one does that takes long."""
+
+    image_shape: Shape
+
+    def sample_rows(
+        self, num: int, label: Tensor | None = None, generator: Generators | None = None
+    ) -> Iterator[Tensor]:
+        """Yields images in [−1, 1], [N, C, H, W], H times, a row's worth of pixels further each time.
+
+        The last are those of `SupportsSample.sample` with the same arguments. What is not drawn yet is −1; the tensor
+        that is yielded may be filled further when the next is asked for.
         """
 
 

@@ -122,6 +122,7 @@ class AdaptiveODE(Sampler):
             return alpha_rate * x.flatten(1) + sigma_rate * epsilon.flatten(1)
 
         ends = torch.tensor([state.level.t, to.t if to.sigma else schedule.span[0]], dtype=torch.float64)
-        y = solve(slope, state.x.flatten(1), *schedule.log_snr(ends).tolist(), self.rtol, self.atol)
+        start, end = schedule.log_snr(ends).tolist()
+        y = solve(slope, state.x.flatten(1), start, end, self.rtol, self.atol)
         x = y.unflatten(1, shape)
         return State(x if to.sigma else denoise(x, schedule.span[0]).x, to)

@@ -3,6 +3,7 @@
 __all__ = [
     "CUT",
     "Autoencoder",
+    "Autoregressive",
     "CycleGAN",
     "Diffusion",
     "GAN",
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 from lit_gen.models.autoencoder import Autoencoder
+from lit_gen.models.autoregressive import Autoregressive
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.diffusion import Diffusion

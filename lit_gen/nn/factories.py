@@ -14,6 +14,7 @@ __all__ = [
     "MapEncoderFactory",
     "MapDecoderFactory",
     "DenoiserFactory",
+    "CausalNetworkFactory",
 ]
 
 from typing import Protocol
@@ -21,6 +22,7 @@ from typing import Protocol
 from torch import nn
 
 from lit_gen.contracts import Shape
+from lit_gen.nn.causal_network import CausalNetwork
 
 
 class GeneratorFactory(Protocol):
@@ -120,3 +122,11 @@ class DenoiserFactory(Protocol):
     """
 
     def __call__(self, *, image_shape: Shape, num_classes: int | None, num_outputs: int) -> nn.Module: ...
+
+
+class CausalNetworkFactory(Protocol):
+    """Makes a `CausalNetwork`, ``(planes [B, *input_shape], label [B] or None) → numbers [B, num_outputs, H, W]``."""
+
+    def __call__(
+        self, *, input_shape: Shape, num_outputs: int, groups: int, num_classes: int | None
+    ) -> CausalNetwork: ...

@@ -1,0 +1,38 @@
+"""Small autoregressive networks of every kind."""
+
+__all__ = ["CLASSES", "NETWORKS", "made"]
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from lit_gen.nn.causal_network import CausalNetwork
+from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+from lit_gen.nn.pixelcnn import PixelCNN
+from lit_gen.nn.pixelcnnpp import PixelCNNPP
+
+CLASSES = 3
+_GATED = partial(GatedPixelCNN, features=12, blocks=4, kernel_size=3, first_kernel_size=3)
+_PLUS = partial(PixelCNNPP, features=6, blocks=1)
+# Name → what makes it, its shape (planes, height, width), its numbers for a pixel, its groups.
+NETWORKS: dict[str, tuple[Callable[..., CausalNetwork], tuple[int, int, int], int, int]] = {
+    "pixelcnn": (partial(PixelCNN, features=12, blocks=2), (1, 5, 4), 2, 1),
+    "pixelcnn, channels": (partial(PixelCNN, features=12, blocks=2), (3, 4, 5), 6, 3),
+    "pixelcnn, planes": (partial(PixelCNN, features=12, blocks=2, first_kernel_size=5), (4, 3, 3), 4, 2),
+    "gated": (_GATED, (1, 5, 4), 2, 1),
+    "gated, channels": (_GATED, (3, 4, 5), 3, 3),
+    "gated, planes": (_GATED, (4, 3, 4), 2, 2),
+    "pixelcnn++": (_PLUS, (1, 7, 5), 2, 1),
+    "pixelcnn++, channels": (_PLUS, (3, 5, 6), 4, 1),
+    "pixelcnn++, one resolution": (partial(_PLUS, resolutions=1, blocks=2), (2, 4, 4), 2, 1),
+    "pixelcnn++, two": (partial(_PLUS, resolutions=2, blocks=2), (2, 4, 5), 2, 1),
+}
+
+
+def made(name: str, num_classes: int | None = None) -> CausalNetwork:
+    """Returns a network in evaluation mode and float64, always of the same weights."""
+    factory, shape, num_outputs, groups = NETWORKS[name]
+    torch.manual_seed(0)
+    network = factory(input_shape=shape, num_outputs=num_outputs, groups=groups, num_classes=num_classes)
+    return network.eval().double()

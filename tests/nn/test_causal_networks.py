@@ -1,0 +1,129 @@
+"""Every autoregressive network: what it sees, what it does not, and its stepper, which gives the same numbers."""
+
+from functools import partial
+
+import pytest
+import torch
+from causal_networks import CLASSES, NETWORKS, made
+from torch import Tensor
+
+from lit_gen.nn.causal_network import CausalNetwork, Stepper
+from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+from lit_gen.nn.naive_stepper import NaiveStepper
+from lit_gen.nn.pixelcnn import PixelCNN
+from lit_gen.nn.pixelcnnpp import PixelCNNPP
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def seen(network: CausalNetwork, label: Tensor | None = None) -> Tensor:
+    """Returns the greatest |∂ numbers of position n / ∂ planes of position m| over some images, [N, N]."""
+    (planes, height, width), groups = network.input_shape, network.groups
+    found = torch.zeros(())
+    for seed in range(3):
+        x = torch.randn(1, planes, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        whole = torch.autograd.functional.jacobian(lambda x: network(x, label)[0], x, vectorize=True)[:, :, :, 0]
+        whole = whole.abs().unflatten(3, (groups, -1)).unflatten(0, (groups, -1)).amax((1, 5))  # [G, H, W, G, H, W]
+        found = torch.maximum(found, whole)
+    rows, columns = (torch.tensor(part) for part in zip(*network.order, strict=True))
+    found = found[:, rows, columns][..., rows, columns]  # [G, P, G, P]
+    return found.permute(1, 0, 3, 2).flatten(2).flatten(0, 1)
+
+
+@every_network
+def test_numbers_depend_on_what_precedes_and_on_nothing_else(name: str) -> None:
+    network = made(name)
+    found = seen(network)
+    num = len(network.order) * network.groups
+    assert found.shape == (num, num)
+    assert found.triu().eq(0).all(), "a position sees itself or what follows"
+    if not isinstance(network, PixelCNN):
+        earlier = torch.ones(num, num, dtype=torch.bool).tril(-1)
+        assert found[earlier].gt(0).all(), "a position does not see all that precedes it"
+
+
+@pytest.mark.parametrize("label", range(2))
+def test_conditional_networks_are_causal_too(label: int) -> None:
+    for name in ("pixelcnn, planes", "gated, planes", "pixelcnn++, two"):
+        assert seen(made(name, CLASSES), torch.tensor([label])).triu().eq(0).all(), name
+
+
+def test_pixelcnn_has_the_blind_spot_that_its_kernels_leave() -> None:
+    """With 3×3 kernels: a row higher, it reaches one column further to the right; to the left it reaches all."""
+    torch.manual_seed(0)
+    size = 5
+    network = PixelCNN((1, size, size), 1, 1, features=16, blocks=size, first_kernel_size=3).double()
+    found = seen(network).view(size, size, size, size)
+    for i, j, r, c in torch.cartesian_prod(*[torch.arange(size)] * 4).tolist():
+        precedes = (r, c) < (i, j)
+        assert bool(found[i, j, r, c] > 0) == (precedes and c - j <= i - r), (i, j, r, c)
+
+
+def _forced(stepper: Stepper, x: Tensor, network: CausalNetwork) -> Tensor:
+    """Returns a stepper's numbers [B, num_outputs, H, W], the image being what it is."""
+    theta = x.new_zeros(len(x), network.groups, network.num_outputs // network.groups, *x.shape[2:])
+    planes = x.unflatten(1, (network.groups, -1))
+    for row, column in network.order:
+        for group in range(network.groups):
+            theta[:, group, :, row, column] = stepper.theta()
+            stepper.put(planes[:, group, :, row, column])
+    return theta.flatten(1, 2)
+
+
+@every_network
+@pytest.mark.parametrize("classes", [None, CLASSES])
+def test_a_stepper_computes_what_the_whole_network_does(name: str, classes: int | None) -> None:
+    network = made(name, classes)
+    label = None if classes is None else torch.arange(4) % classes
+    x = torch.randn(4, *network.input_shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        whole = network(x, label)
+        torch.testing.assert_close(_forced(network.stepper(4, label), x, network), whole, atol=1e-12, rtol=0)
+        if classes is None:
+            torch.testing.assert_close(_forced(NaiveStepper(network, 4), x, network), whole, atol=1e-12, rtol=0)
+        network, x = network.float(), x.float()
+        whole = network(x, label)
+        torch.testing.assert_close(_forced(network.stepper(4, label), x, network), whole, atol=1e-5, rtol=0)
+    assert whole.std() > 0.01
+
+
+@every_network
+def test_classes_change_the_numbers(name: str) -> None:
+    network = made(name, CLASSES)
+    x = torch.zeros(2, *network.input_shape, dtype=torch.float64)
+    first, second = network(x, torch.tensor([0, 2]))
+    assert (first - second).abs().amax(dim=0).gt(0).all()
+
+
+@pytest.mark.parametrize("factory", [PixelCNN, GatedPixelCNN, PixelCNNPP])
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 1), (3, 7)])
+def test_any_size(factory: type[CausalNetwork], size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = factory((2, *size), 4, 1, features=4, blocks=2).eval()  # type: ignore[call-arg]
+    x = torch.randn(2, 2, *size)
+    with torch.no_grad():
+        whole = network(x)
+        assert whole.shape == (2, 4, *size)
+        torch.testing.assert_close(_forced(network.stepper(2), x, network), whole, atol=1e-5, rtol=0)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    for wrong in (
+        partial(PixelCNN, (3, 4, 4), 3, 2),
+        partial(PixelCNN, (1, 4, 4), 2, 1, first_kernel_size=4),
+        partial(GatedPixelCNN, (3, 4, 4), 3, 3, features=8),
+        partial(GatedPixelCNN, (1, 4, 4), 1, 1, kernel_size=2),
+        partial(PixelCNNPP, (3, 4, 4), 3, 3),
+        partial(PixelCNNPP, (1, 4, 4), 3, 1, resolutions=0),
+    ):
+        with pytest.raises(ValueError):
+            wrong()
+
+
+def test_dropout_acts_in_training_alone() -> None:
+    factory, shape, num_outputs, groups = NETWORKS["pixelcnn++"]
+    network = factory(input_shape=shape, num_outputs=num_outputs, groups=groups)
+    x = torch.randn(1, *shape)
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
