@@ -1,8 +1,9 @@
 """Sampling that keeps what later pixels need, over sampling that runs the whole network again for every pixel.
 
 The naive loop is that of public implementations of PixelCNN++: for each pixel, the network on the whole images, of
-whose output one pixel is used. It takes so long that only some of its pixels, evenly spaced, are timed: each costs the
+whose output one pixel is used. It takes so long that only some of its pixels are timed: each costs the
 same, whatever the pixel. The other side draws its images whole. Sizes of the networks are those of the configurations.
+Seconds are the process's own on a CPU, so that what else the machine does matters less; so give it one thread.
 
     OMP_NUM_THREADS=1 python benchmarks/sample.py --sizes 28 32 --num 16
 """
@@ -32,15 +33,23 @@ NETWORKS: dict[str, tuple[CausalNetworkFactory, PixelDistribution]] = {
 }
 
 
+def seconds(device: torch.device) -> float:
+    """Returns a time to take differences of."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def naive_pixel(network: CausalNetwork, pixels: PixelDistribution, x: torch.Tensor, timed: int) -> float:
     """Returns the seconds that a pixel costs, of as many pixels as are timed."""
-    u = torch.rand(len(x), pixels.layout(x.shape[1]).num_uniforms)
+    u = torch.rand(len(x), pixels.layout(x.shape[1]).num_uniforms, device=x.device)
     stepper: Stepper = NaiveStepper(network, len(x))
     stepper.put(pixels.planes(pixels.draw(stepper.theta(), u)))  # a warm-up
-    start = time.perf_counter()
+    start = seconds(x.device)
     for _ in range(timed):
         stepper.put(pixels.planes(pixels.draw(stepper.theta(), u)))
-    return (time.perf_counter() - start) / timed
+    return (seconds(x.device) - start) / timed
 
 
 @torch.no_grad()
@@ -67,10 +76,10 @@ def main() -> None:
             network = network.eval().to(options.device)
             x = torch.full((options.num, *shape), -1.0, device=options.device)
             u = rand((options.num, size * size, layout.groups, layout.num_uniforms), None, x.device)
-            start = time.perf_counter()
+            start = seconds(x.device)
             for _ in draw_pixels(network, pixels, x, u):
                 pass
-            cached = time.perf_counter() - start
+            cached = seconds(x.device) - start
             steps = size * size * layout.groups
             naive = steps * naive_pixel(network, pixels, x, options.naive_pixels)
             print(

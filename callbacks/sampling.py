@@ -1,6 +1,6 @@
 """Images as callbacks draw them: from averaged weights, in evaluation mode, with noise of their own."""
 
-__all__ = ["draw", "draw_floats", "inference"]
+__all__ = ["draw", "draw_floats", "draw_rows", "inference"]
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lit_gen.callbacks.ema import averaged
-from lit_gen.contracts import SupportsSample
+from lit_gen.contracts import SupportsRows, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.quantize import to_uint8
 from lit_gen.training.modes import evaluating
@@ -45,7 +45,19 @@ def draw(
     Raises:
         UserError: If the images hold NaN.
     """
-    image = draw_floats(model, seed, indices, label, **settings)
+    return _rounded(draw_floats(model, seed, indices, label, **settings))
+
+
+def draw_rows(
+    model: SupportsRows, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
+) -> Iterator[Tensor]:
+    """Draws the same images, and yields them a row further each time; see `draw` and `SupportsRows`."""
+    torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
+    for image in model.sample_rows(len(indices), label, generators(seed, indices), **settings):
+        yield _rounded(image)
+
+
+def _rounded(image: Tensor) -> Tensor:
     try:
         return to_uint8(image)
     except ValueError as error:

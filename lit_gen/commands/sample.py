@@ -13,9 +13,10 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor
 
-from lit_gen.callbacks.sampling import draw, draw_floats
+from lit_gen.callbacks.sampling import draw_floats
 from lit_gen.commands.checkpointed import checkpoint_parser, choose_device, load_sampler, parse, read_wanted
 from lit_gen.commands.output import check_output, numbered, replacing_folder
+from lit_gen.commands.watching import drawn_batches
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError, nearest
 from lit_gen.functional.atomic import replacing
@@ -55,19 +56,24 @@ def run(arguments: Sequence[str]) -> int:
     wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
     if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):
         return _write_points(model, options, output, settings)  # type: ignore[arg-type]
+    if options.watch and output.suffix != ".png":
+        raise UserError(f"--watch is for a grid, a .png, and --output is {output}")
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
-
-    @torch.no_grad()
-    def batches() -> Iterator[Tensor]:
-        for part in torch.arange(options.num_samples).split(options.batch_size):
-            chosen = None if label is None else label[part].to(device)
-            yield draw(model, options.seed, part.tolist(), chosen, **settings).cpu()  # type: ignore[arg-type]
-
     columns = None
     if 1 < len(wanted) <= min(_MOST_COLUMNS, options.num_samples):
         # A column holds one class; of few classes each gets several, for about a square.
         columns = len(wanted) * max(1, round(math.sqrt(options.num_samples) / len(wanted)))
-    write_images(batches(), output, label, columns)
+    parts = torch.arange(options.num_samples).split(options.batch_size)
+    batches = drawn_batches(
+        model,  # type: ignore[arg-type]
+        options.seed,
+        [part.tolist() for part in parts],
+        [None if label is None else label[part].to(device) for part in parts],
+        settings,
+        output if options.watch else None,
+        columns,
+    )
+    write_images(batches, output, label, columns)
     print(f"{options.num_samples} images: {output}")
     return 0
 
@@ -94,8 +100,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="image i depends on the seed and on i alone")
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
     parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
-    parser.add_argument("--temperature", type=float | None, help="likewise, for flows: see NormalizingFlow.sample")
+    parser.add_argument("--temperature", type=float | None, help="likewise: see the model's sample")
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
+    parser.add_argument("--watch", action="store_true", help="write the grid while it is drawn, row by row")
     parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")
     return parser
 

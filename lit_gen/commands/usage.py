@@ -106,10 +106,13 @@ COMMANDS = {
             Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
             Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
             Option("--truncation", "T", "less variety, better images: latents within ±T, styles T from their mean"),
-            Option("--temperature", "T", "the same for flows: latents times T, such as 0.7"),
+            Option(
+                "--temperature", "T", "the same for flows (latents times T, such as 0.7) and for autoregressive models"
+            ),
             _WEIGHTS,
             Option("--batch_size", "N", "images drawn at once (default: 64)"),
             _DEVICE,
+            Option("--watch", "", "write the grid while it is drawn, row by row (x.png; autoregressive models)"),
             Option("--overwrite", "", "replace the images in an output folder"),
             _RUNS,
             _TRUST,

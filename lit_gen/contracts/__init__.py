@@ -19,6 +19,7 @@ __all__ = [
     "SupportsFactors",
     "SupportsFeatureMaps",
     "SupportsGenerate",
+    "SupportsInfluence",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsPairs",
@@ -45,6 +46,7 @@ from lit_gen.contracts.data import (
     SupportsSegmentation,
 )
 from lit_gen.contracts.likelihood import (
+    SupportsInfluence,
     SupportsLogProb,
 )
 from lit_gen.contracts.networks import (

@@ -1,14 +1,16 @@
 """What models promise that say how probable an image is."""
 
 __all__ = [
+    "SupportsInfluence",
     "SupportsLogProb",
 ]
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lit_gen.contracts.batch import Generators
+from lit_gen.contracts.batch import Generators, Shape
 
 
 @runtime_checkable
@@ -36,4 +38,25 @@ class SupportsLogProb(Protocol):
             image: Images in [−1, 1] as the data module gives them, x / 127.5 − 1 for 8-bit values x; [B, C, H, W].
             label: Their class labels, shape [B], for conditional models: those whose `num_classes` is not None.
             generator: The source of randomness, if there is any; see `SupportsSample.sample`.
+        """
+
+
+@runtime_checkable
+class SupportsInfluence(Protocol):
+    """A model that draws pixel after pixel, and can be asked what a pixel depends on."""
+
+    image_shape: Shape
+
+    @property
+    def pixel_order(self) -> Sequence[tuple[int, int]]:
+        """The pixels (row, column) in the order in which they are drawn."""
+
+    def influence(self, image: Tensor, row: int, column: int, label: Tensor | None = None) -> Tensor:
+        """Returns how much a pixel's distribution depends on each pixel, [H, W], exactly 0 where not at all.
+
+        Arguments:
+            image: Images in [−1, 1], [B, C, H, W], over which it is averaged.
+            row: The pixel's row.
+            column: Its column.
+            label: Class labels, shape [B], for conditional models.
         """

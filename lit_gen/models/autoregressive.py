@@ -5,7 +5,7 @@ r"""Autoregressive models: one module, in which the network and the distribution
 
 __all__ = ["Autoregressive"]
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -22,6 +22,7 @@ from lit_gen.functional.pixels import PixelDistribution
 from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.drawing import draw_pixels, pixel_log_prob
 from lit_gen.nn.factories import CausalNetworkFactory
+from lit_gen.nn.receptive_field import influence
 from lit_gen.training.modes import evaluating
 from lit_gen.training.objective import ObjectiveModule
 from lit_gen.training.options import TrainingOptions
@@ -204,6 +205,18 @@ class Autoregressive(ObjectiveModule):
             yield from draw_pixels(
                 self.network, self.pixels, x, u, label, known if known.any() else None, temperature, cached
             )
+
+    @property
+    def pixel_order(self) -> Sequence[tuple[int, int]]:
+        """The pixels (row, column) in the order in which they are drawn."""
+        return self.network.order
+
+    def influence(self, image: Tensor, row: int, column: int, label: Tensor | None = None) -> Tensor:
+        """Returns how much a pixel's numbers depend on each pixel, [H, W]; see `SupportsInfluence`."""
+        label = checked_label(label, self.num_classes, self.device)
+        x = self.pixels.observe(image.to(self.device))
+        with evaluating(self.network):
+            return influence(self.network, self.pixels.planes(x), row, column, label)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns as many samples in [−1, 1] as the batch has images, of its labels if conditional."""

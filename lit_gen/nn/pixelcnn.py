@@ -29,7 +29,7 @@ class PixelCNN(CausalNetwork):
         num_classes: The number of classes, None without labels. A class adds a bias to the first layer's maps.
         features: The maps h within blocks; between them there are 2h.
         blocks: The residual blocks.
-        kernel_size: The odd size of the first kernel.
+        first_kernel_size: The odd size of the first kernel.
         head_features: The maps of the 1×1 convolutions before the last, 2h by default.
     """
 
@@ -41,13 +41,13 @@ class PixelCNN(CausalNetwork):
         num_classes: int | None = None,
         features: int = 16,
         blocks: int = 7,
-        kernel_size: int = 7,
+        first_kernel_size: int = 7,
         head_features: int | None = None,
     ) -> None:
         super().__init__(input_shape, num_outputs, groups)
-        if kernel_size < 3 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is {kernel_size}, and must be odd and at least 3")
-        wide, r = 2 * features, kernel_size // 2
+        if first_kernel_size < 3 or first_kernel_size % 2 == 0:
+            raise ValueError(f"first_kernel_size is {first_kernel_size}, and must be odd and at least 3")
+        wide, r = 2 * features, first_kernel_size // 2
         head = head_features or wide
         self.first = CausalConvolution(input_shape[0], wide, r, r, r, groups, strict=True)
         self.embedding = None if num_classes is None else nn.Embedding(num_classes, wide)

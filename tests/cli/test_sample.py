@@ -109,3 +109,37 @@ def test_truncation_takes_variety_away(lit_gen, trained):
     said = lit_gen("sample", "--ckpt_path", trained, "--output", "x.png", "--temperature", 0.5)
     assert said.status == 2
     assert "--temperature is no setting of GAN's samples" in said.err
+
+
+def test_images_that_are_drawn_pixel_by_pixel_can_be_watched(lit_gen, tmp_path, monkeypatch):
+    from functools import partial
+
+    import torch
+    from pytorch_lightning import Trainer
+
+    from lit_gen.commands import watching
+    from lit_gen.models import Autoregressive
+    from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+
+    torch.manual_seed(0)
+    model = Autoregressive((1, 6, 5), network=partial(GatedPixelCNN, features=4, blocks=1))
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+    trainer.strategy.connect(model)
+    checkpoint = tmp_path / "it.ckpt"
+    trainer.save_checkpoint(checkpoint)
+    monkeypatch.setattr(watching, "_SECONDS", 0.0)
+    grids = []
+    write = watching.write_png
+    monkeypatch.setattr(watching, "write_png", lambda image, path: (grids.append(image.clone()), write(image, path)))
+    how = ("sample", "--ckpt_path", checkpoint, "--num_samples", 3, "--batch_size", 2)
+    assert lit_gen(*how, "--output", "x.npz").status == 0 and not grids
+    said = lit_gen(*how, "--output", "x.png", "--watch")
+    assert (said.status, said.err) == (0, "")
+    assert len(grids) == 2 * 6 and all(grid.shape == grids[0].shape for grid in grids)
+    last = image_grid(torch.from_numpy(images("x.npz")).permute(0, 3, 1, 2))
+    assert torch.equal(grids[-1], last) and numpy.array_equal(numpy.asarray(Image.open("x.png")), last[0].numpy())
+    filled = [int((grid != 0).sum()) for grid in grids]
+    assert filled[0] < filled[-1]
+    assert "--watch is for a grid" in lit_gen(*how, "--output", "y.npz", "--watch").err
+    cold = lit_gen(*how, "--output", "cold.npz", "--temperature", 0.01)
+    assert cold.status == 0 and not numpy.array_equal(images("cold.npz"), images("x.npz"))

@@ -26,7 +26,7 @@ _TRANSFORMER = partial(ImageTransformer, features=8, heads=2, blocks=2)
 NETWORKS: dict[str, tuple[Callable[..., CausalNetwork], tuple[int, int, int], int, int]] = {
     "pixelcnn": (partial(PixelCNN, features=12, blocks=2), (1, 5, 4), 2, 1),
     "pixelcnn, channels": (partial(PixelCNN, features=12, blocks=2), (3, 4, 5), 6, 3),
-    "pixelcnn, planes": (partial(PixelCNN, features=12, blocks=2, kernel_size=5), (4, 3, 3), 4, 2),
+    "pixelcnn, planes": (partial(PixelCNN, features=12, blocks=2, first_kernel_size=5), (4, 3, 3), 4, 2),
     "gated": (_GATED, (1, 5, 4), 2, 1),
     "gated, channels": (_GATED, (3, 4, 5), 3, 3),
     "gated, planes": (_GATED, (4, 3, 4), 2, 2),

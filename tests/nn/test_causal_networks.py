@@ -62,7 +62,7 @@ def test_pixelcnn_has_the_blind_spot_that_its_kernels_leave() -> None:
     """With 3×3 kernels: a row higher, it reaches one column further to the right; to the left it reaches all."""
     torch.manual_seed(0)
     size = 5
-    network = PixelCNN((1, size, size), 1, 1, features=16, blocks=size, kernel_size=3).double()
+    network = PixelCNN((1, size, size), 1, 1, features=16, blocks=size, first_kernel_size=3).double()
     found = seen(network).view(size, size, size, size)
     for i, j, r, c in torch.cartesian_prod(*[torch.arange(size)] * 4).tolist():
         precedes = (r, c) < (i, j)
@@ -136,7 +136,7 @@ def test_any_size(factory: Callable[..., CausalNetwork], size: tuple[int, int]) 
 def test_what_does_not_fit_is_refused() -> None:
     for wrong in (
         partial(PixelCNN, (3, 4, 4), 3, 2),
-        partial(PixelCNN, (1, 4, 4), 2, 1, kernel_size=4),
+        partial(PixelCNN, (1, 4, 4), 2, 1, first_kernel_size=4),
         partial(GatedPixelCNN, (3, 4, 4), 3, 3, features=8),
         partial(GatedPixelCNN, (1, 4, 4), 1, 1, kernel_size=2),
         partial(PixelCNNPP, (3, 4, 4), 3, 3),

@@ -203,6 +203,19 @@ KINDS = {
         ),
         ("lit-gen diagnose neighbours --ckpt_path best --output memory",),
     ),
+    "receptive_field": Command(
+        "see what a pixel of an autoregressive model depends on, and its blind spot",
+        (
+            _CHECKPOINT,
+            _OUTPUT,
+            Option("--pixel", "ROW COLUMN", "whose distribution is looked at (default: the middle one)"),
+            Option("--num_images", "N", "random images that derivatives are averaged over (default: 16)"),
+            _LABEL,
+            _SEED,
+            *_SHARED,
+        ),
+        ("lit-gen diagnose receptive_field --ckpt_path last --output field --pixel 14 14",),
+    ),
     "collapse": Command(
         "plot how diverse a run's samples were over time; the run needs the callback Diversity",
         (
