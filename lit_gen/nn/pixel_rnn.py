@@ -92,8 +92,8 @@ class _PixelRNNStepper(RasterStepper):
         for layer, wide in zip(network.layers, network.wide, strict=True):
             assert isinstance(layer, RecurrentLayer) and isinstance(wide, CausalConvolution)
             self._layers.append((layer.steps(num, width), RowCache(wide, num, width)))
-        self._row = network.first.weight.new_zeros(width, num, network.input_shape[0])
-        self._places = self._row.unflatten(2, (network.groups, -1))
+        self._planes = network.first.weight.new_zeros(width, num, network.input_shape[0])
+        self._places = self._planes.unflatten(2, (network.groups, -1))
         self._head = [RowCache(layer, num, width) for layer in network.head]  # type: ignore[arg-type]
 
     def numbers(self, row: int, column: int, group: int) -> Tensor:
@@ -114,4 +114,4 @@ class _PixelRNNStepper(RasterStepper):
         self._first.end_row()
         self._first.begin_row()
         for layer, _ in self._layers:
-            layer.end_row(self._row)
+            layer.end_row(self._planes)
