@@ -54,7 +54,7 @@ def drawn_batches(
     with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         for n, (part, label) in enumerate(zip(parts, labels, strict=True)):
-            for image in drawing(model, seed, part, label, **settings):  # type: ignore[operator]
+            for image in drawing(model, seed, part, label, **settings):  # type: ignore[arg-type, operator]
                 progress.advance(task)
                 if grid is not None and time.monotonic() - written >= _SECONDS:
                     rest = image.new_zeros(sum(map(len, parts[n + 1 :])), *image.shape[1:])

@@ -91,7 +91,10 @@ class _PixelCNNStepper(RasterStepper):
         self._first = RowCache(network.first, num, width)
         self._slices = network.first.out_slices
         self._embedded = None if network.embedding is None else network.embedding(label)
-        self._blocks = [tuple(RowCache(layer, num, width) for layer in block.children()) for block in network.blocks]
+        self._blocks = [
+            [RowCache(layer, num, width) for layer in block.children()]  # type: ignore[arg-type]
+            for block in network.blocks
+        ]
         self._head = [RowCache(layer, num, width) for layer in network.head]  # type: ignore[arg-type]
 
     def numbers(self, row: int, column: int, group: int) -> Tensor:

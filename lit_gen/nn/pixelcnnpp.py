@@ -2,6 +2,8 @@
 
 __all__ = ["PixelCNNPP"]
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import elu
@@ -106,6 +108,11 @@ class PixelCNNPP(CausalNetwork):
         return _PixelCNNPPStepper(self, num, label)
 
 
+def _by_width(stages: nn.ModuleList, widths: Sequence[int]) -> list[tuple[list[GatedBlock], int]]:
+    """Returns the blocks of each resolution, and its width."""
+    return [(list(stage), width) for stage, width in zip(stages, widths, strict=True)]  # type: ignore[call-overload]
+
+
 class _PixelCNNPPStepper(RasterStepper):
     """The stream of rows is computed row by row, the other position by position; lower resolutions where they change.
 
@@ -120,17 +127,18 @@ class _PixelCNNPPStepper(RasterStepper):
         self._first_v = DownwardCache(network.first_v, num, width)
         self._first_h = RowCache(network.first_h, num, width)
         self._down_v, self._up_v = (
-            [[RowBlock(block, num, w, label) for block in stage] for stage, w in zip(stages, widths, strict=True)]
+            [[RowBlock(block, num, w, label) for block in blocks] for blocks, w in _by_width(stages, widths)]
             for stages in (network.down_v, network.up_v)
         )
         self._down_h, self._up_h = (
-            [[PositionBlock(block, num, w, label) for block in stage] for stage, w in zip(stages, widths, strict=True)]
+            [[PositionBlock(block, num, w, label) for block in blocks] for blocks, w in _by_width(stages, widths)]
             for stages in (network.down_h, network.up_h)
         )
-        self._halve_v = [DownwardCache(layer, num, w) for layer, w in zip(network.halve_v, widths, strict=False)]
-        self._halve_h = [RowCache(layer, num, w) for layer, w in zip(network.halve_h, widths, strict=False)]
+        pairs = range(self._lowest)
+        self._halve_v = [DownwardCache(network.halve_v[r], num, widths[r]) for r in pairs]  # type: ignore[arg-type]
+        self._halve_h = [RowCache(network.halve_h[r], num, widths[r]) for r in pairs]  # type: ignore[arg-type]
         self._double_v = list(network.double_v)
-        self._double_h = [PositionUpsampling(layer) for layer in network.double_h]
+        self._double_h = [PositionUpsampling(layer) for layer in network.double_h]  # type: ignore[arg-type]
         # By resolution: the two rows that the last row below became.
         self._doubled_v: list[Tensor | None] = [None] * self._lowest
         self._doubled_h: list[list[list[Tensor | None]]] = [[[None] * 2 * w for _ in range(2)] for w in widths[1:]]

@@ -8,9 +8,12 @@ Decoders, figure 1); two stacks have none.
 __all__ = ["run"]
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
+from numpy.typing import NDArray
 
 from lit_gen.callbacks.figures import new_figure, save_figure
 from lit_gen.commands.checkpointed import choose_device, parse, read_wanted
@@ -85,20 +88,20 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _draw(found: numpy.ndarray, kind: numpy.ndarray, row: int, column: int, path: object) -> None:
+def _draw(found: NDArray[Any], kind: NDArray[Any], row: int, column: int, path: Path) -> None:
     """Draws how strongly each pixel bears on one of them, blind spots in red, and what comes later in white."""
     figure, (axes,) = new_figure(5.2, 4.6)
-    seen = numpy.where((kind == 2) & (found > 0), found, numpy.nan)
-    logs = numpy.log10(seen)
-    strongest = numpy.nanmax(logs) if numpy.isfinite(logs).any() else 0.0
-    shown = axes.imshow(logs, cmap="viridis", vmin=max(numpy.nanmin(logs), strongest - 6) if seen.any() else -6,
-                        vmax=strongest)  # fmt: skip
+    logs = numpy.full(found.shape, numpy.nan)
+    numpy.log10(found, out=logs, where=kind == 2)
+    high = float(numpy.nanmax(logs)) if (kind == 2).any() else 0.0
+    low = max(float(numpy.nanmin(logs)), high - 6) if (kind == 2).any() else -6.0
+    shown = axes.imshow(logs, cmap="viridis", vmin=low, vmax=high)
     blind = numpy.where(kind == 1, 1.0, numpy.nan)
     axes.imshow(blind, cmap="Reds", vmin=0, vmax=1.4, interpolation="nearest")
     axes.plot([column], [row], marker="s", color="black", markersize=6, linestyle="none")
     figure.colorbar(shown, ax=axes, label="log10 of the derivative's size")
-    axes.set_title(f"What pixel ({row}, {column}) depends on; red: before it, and not seen")
+    axes.set_title(f"What pixel ({row}, {column}) depends on\nred: drawn before it, and not seen")
     axes.set_xlabel("column")
     axes.set_ylabel("row")
     axes.grid(False)
-    save_figure(figure, path)  # type: ignore[arg-type]
+    save_figure(figure, path)
