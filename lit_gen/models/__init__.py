@@ -2,6 +2,7 @@
 
 __all__ = [
     "CUT",
+    "CodePrior",
     "Autoencoder",
     "Autoregressive",
     "CycleGAN",
@@ -20,6 +21,7 @@ __all__ = [
 
 from lit_gen.models.autoencoder import Autoencoder
 from lit_gen.models.autoregressive import Autoregressive
+from lit_gen.models.code_prior import CodePrior
 from lit_gen.models.cut import CUT
 from lit_gen.models.cyclegan import CycleGAN
 from lit_gen.models.diffusion import Diffusion

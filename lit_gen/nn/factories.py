@@ -15,6 +15,7 @@ __all__ = [
     "MapDecoderFactory",
     "DenoiserFactory",
     "CausalNetworkFactory",
+    "RecurrentLayerFactory",
 ]
 
 from typing import Protocol
@@ -23,6 +24,7 @@ from torch import nn
 
 from lit_gen.contracts import Shape
 from lit_gen.nn.causal_network import CausalNetwork
+from lit_gen.nn.recurrent_layer import RecurrentLayer
 
 
 class GeneratorFactory(Protocol):
@@ -130,3 +132,9 @@ class CausalNetworkFactory(Protocol):
     def __call__(
         self, *, input_shape: Shape, num_outputs: int, groups: int, num_classes: int | None
     ) -> CausalNetwork: ...
+
+
+class RecurrentLayerFactory(Protocol):
+    """Makes a `RecurrentLayer`, ``(maps [B, in_features, H, W], planes) → states [B, features, H, W]``."""
+
+    def __call__(self, *, in_features: int, features: int, planes: int, groups: int) -> RecurrentLayer: ...

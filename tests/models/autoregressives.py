@@ -18,13 +18,18 @@ from lit_gen.functional.categorical_pixels import CategoricalPixels
 from lit_gen.functional.logistic_mixture import LogisticMixturePixels
 from lit_gen.models import Autoregressive
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
+from lit_gen.nn.row_lstm import RowLSTM
 from lit_gen.training.strategy import AdversarialDDPStrategy
 
 CLASSES, BATCH = 3, 8
 GREY, COLOUR = (1, 5, 7), (3, 4, 5)
 _GATED = partial(GatedPixelCNN, features=6, blocks=2)
+_RNN = partial(PixelRNN, features=6, blocks=2)
+_TRANSFORMER = partial(ImageTransformer, features=8, heads=2, blocks=2)
 # Name → shape, and the model's arguments.
 MODELS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "pixelcnn": (GREY, {"network": partial(PixelCNN, features=6, blocks=1)}),
@@ -46,9 +51,12 @@ MODELS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
             "conditional": True,
         },
     ),
+    "row lstm": (GREY, {"network": partial(_RNN, layer=RowLSTM), "pixels": BinaryPixels("threshold")}),
+    "diagonal bilstm": (COLOUR, {"network": _RNN, "pixels": CategoricalPixels(8), "conditional": True}),
+    "transformer": (COLOUR, {"network": _TRANSFORMER, "pixels": CategoricalPixels(8), "conditional": True}),
 }
 # Nothing random is done to these models' images, and steps are no larger for gradients of 0 but for the last digit.
-EXACT = ("gated", "gated, colours", "pixelcnn++, classes")
+EXACT = ("gated", "gated, colours", "pixelcnn++, classes", "row lstm", "diagonal bilstm", "transformer")
 SGD = {"optimizer": partial(torch.optim.SGD, lr=0.001)}
 
 

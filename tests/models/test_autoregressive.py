@@ -18,8 +18,11 @@ from lit_gen.functional.categorical_pixels import CategoricalPixels
 from lit_gen.models import Autoregressive
 from lit_gen.nn.drawing import pixel_log_prob
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
+from lit_gen.nn.row_lstm import RowLSTM
 from lit_gen.training.seeding import generators
 
 every = pytest.mark.parametrize("name", autoregressives.MODELS)
@@ -152,12 +155,21 @@ def test_low_temperature_gives_the_most_probable_values(name: str) -> None:
         model.sample(1, label, temperature=0.0)
 
 
-@pytest.mark.parametrize("factory", [PixelCNN, GatedPixelCNN])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        partial(PixelCNN, features=12, blocks=2),
+        partial(GatedPixelCNN, features=12, blocks=2),
+        partial(PixelRNN, features=12, blocks=2),
+        partial(PixelRNN, layer=RowLSTM, features=12, blocks=2),
+        partial(ImageTransformer, features=12, heads=2, blocks=2),
+    ],
+    ids=["pixelcnn", "gated", "diagonal bilstm", "row lstm", "transformer"],
+)
 @pytest.mark.parametrize(("shape", "levels"), [((1, 2, 2), 4), ((3, 1, 2), 2), ((2, 2, 1), 4)])
 def test_probabilities_of_all_images_add_up_to_one(factory: Any, shape: tuple[int, int, int], levels: int) -> None:
     torch.manual_seed(0)
-    network = partial(factory, features=12, blocks=2)
-    model = Autoregressive(shape, network=network, pixels=CategoricalPixels(levels)).double()
+    model = Autoregressive(shape, network=factory, pixels=CategoricalPixels(levels)).double()
     numbers = shape[0] * shape[1] * shape[2]
     every_image = torch.cartesian_prod(*[torch.arange(levels)] * numbers).view(-1, *shape)
     p = model.log_prob(model.pixels.values(every_image, torch.float64)).exp()

@@ -1,5 +1,6 @@
 """Every autoregressive network: what it sees, what it does not, and its stepper, which gives the same numbers."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -9,9 +10,12 @@ from torch import Tensor
 
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
+from lit_gen.nn.image_transformer import ImageTransformer
 from lit_gen.nn.naive_stepper import NaiveStepper
+from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
+from lit_gen.nn.row_lstm import RowLSTM
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -37,14 +41,20 @@ def test_numbers_depend_on_what_precedes_and_on_nothing_else(name: str) -> None:
     num = len(network.order) * network.groups
     assert found.shape == (num, num)
     assert found.triu().eq(0).all(), "a position sees itself or what follows"
-    if not isinstance(network, PixelCNN):
+    if not isinstance(network, PixelCNN) and "row" not in name:
         earlier = torch.ones(num, num, dtype=torch.bool).tril(-1)
         assert found[earlier].gt(0).all(), "a position does not see all that precedes it"
 
 
 @pytest.mark.parametrize("label", range(2))
 def test_conditional_networks_are_causal_too(label: int) -> None:
-    for name in ("pixelcnn, planes", "gated, planes", "pixelcnn++, two"):
+    for name in (
+        "pixelcnn, planes",
+        "gated, planes",
+        "pixelcnn++, two",
+        "diagonal bilstm, planes",
+        "transformer, planes",
+    ):
         assert seen(made(name, CLASSES), torch.tensor([label])).triu().eq(0).all(), name
 
 
@@ -57,6 +67,18 @@ def test_pixelcnn_has_the_blind_spot_that_its_kernels_leave() -> None:
     for i, j, r, c in torch.cartesian_prod(*[torch.arange(size)] * 4).tolist():
         precedes = (r, c) < (i, j)
         assert bool(found[i, j, r, c] > 0) == (precedes and c - j <= i - r), (i, j, r, c)
+
+
+def test_row_lstm_sees_the_triangle_that_it_is_said_to_see() -> None:
+    """Three columns of the row above, row after row; of a row, as far to the left as its masked convolutions reach."""
+    torch.manual_seed(0)
+    height, width, blocks = 3, 7, 1
+    network = PixelRNN((1, height, width), 1, 1, layer=RowLSTM, features=8, blocks=blocks, kernel_size=3).double()
+    found = seen(network).view(height, width, height, width)
+    for i, j, r, c in torch.cartesian_prod(*[torch.arange(n) for n in (height, width) * 2]).tolist():
+        d = i - r
+        reached = (r, c) < (i, j) and -(d + blocks + 1) <= c - j <= d
+        assert bool(found[i, j, r, c] > 0) == reached, (i, j, r, c)
 
 
 def _forced(stepper: Stepper, x: Tensor, network: CausalNetwork) -> Tensor:
@@ -95,11 +117,15 @@ def test_classes_change_the_numbers(name: str) -> None:
     assert (first - second).abs().amax(dim=0).gt(0).all()
 
 
-@pytest.mark.parametrize("factory", [PixelCNN, GatedPixelCNN, PixelCNNPP])
+@pytest.mark.parametrize(
+    "factory",
+    [PixelCNN, GatedPixelCNN, PixelCNNPP, PixelRNN, partial(PixelRNN, layer=RowLSTM), ImageTransformer],
+    ids=["pixelcnn", "gated", "pixelcnn++", "diagonal bilstm", "row lstm", "transformer"],
+)
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 1), (3, 7)])
-def test_any_size(factory: type[CausalNetwork], size: tuple[int, int]) -> None:
+def test_any_size(factory: Callable[..., CausalNetwork], size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    network = factory((2, *size), 4, 1, features=4, blocks=2).eval()  # type: ignore[call-arg]
+    network = factory((2, *size), 4, 1, features=4, blocks=2).eval()
     x = torch.randn(2, 2, *size)
     with torch.no_grad():
         whole = network(x)
@@ -115,6 +141,10 @@ def test_what_does_not_fit_is_refused() -> None:
         partial(GatedPixelCNN, (1, 4, 4), 1, 1, kernel_size=2),
         partial(PixelCNNPP, (3, 4, 4), 3, 3),
         partial(PixelCNNPP, (1, 4, 4), 3, 1, resolutions=0),
+        partial(PixelRNN, (3, 4, 4), 3, 3, features=8),
+        partial(PixelRNN, (1, 4, 4), 1, 1, kernel_size=2),
+        partial(PixelRNN, (1, 4, 4), 1, 1, layer=partial(RowLSTM, kernel_size=2)),
+        partial(ImageTransformer, (1, 4, 4), 1, 1, features=6, heads=4),
     ):
         with pytest.raises(ValueError):
             wrong()
