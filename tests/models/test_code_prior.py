@@ -20,7 +20,7 @@ import lit_gen.configs
 from lit_gen.__main__ import main
 from lit_gen.contracts import SupportsSample
 from lit_gen.errors import UserError
-from lit_gen.models import CodePrior
+from lit_gen.models import VAE, VQVAE, CodePrior
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
 from lit_gen.training.seeding import generators
@@ -32,10 +32,15 @@ _TRANSFORMER = partial(ImageTransformer, features=8, heads=2, blocks=1)
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a VQ-VAE."""
-    folder = tmp_path_factory.mktemp("codes")
-    _, trainer = autoencoders.fit("vq_vae_fashion_mnist", folder, 3)
-    trainer.save_checkpoint(folder / "codes.ckpt")
-    return folder / "codes.ckpt"
+    return _saved(VQVAE(autoencoders.SHAPE, num_codes=8, code_dim=3), tmp_path_factory.mktemp("codes") / "codes.ckpt")
+
+
+def _saved(model: Any, path: Path) -> Path:
+    """Trains a model, all of whose arguments a checkpoint can record, for some batches."""
+    trainer = quiet_trainer(path.parent, 3)
+    trainer.fit(model, autoencoders.batches())
+    trainer.save_checkpoint(path)
+    return path
 
 
 def _fit(folder: Path, steps: int, ckpt_path: Path | None = None, **arguments: Any) -> tuple[CodePrior, Any]:
@@ -63,7 +68,7 @@ def test_a_prior_learns_codes_and_is_usable_without_the_file_it_began_with(
     for name, value in codes_of.state_dict().items():
         assert torch.equal(model.autoencoder.state_dict()[name], value), f"{name} is not what it was"
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.network.parameters())
-    found = lit_gen.load(tmp_path / "prior.ckpt")
+    found = lit_gen.load(tmp_path / "prior.ckpt", network=network)
     assert isinstance(found, CodePrior) and isinstance(found, SupportsSample)
     label = _label(model, 4)
     codes = found.sample_codes(4, label, generators(0, range(4)))
@@ -107,10 +112,9 @@ def test_what_does_not_fit_is_one_line(trained: Path, tmp_path: Path) -> None:
         CodePrior(autoencoders.SHAPE, network=_GATED, codes_of=str(tmp_path / "none.ckpt"))
     with pytest.raises(UserError, match="shape"):
         CodePrior((3, 8, 8), network=_GATED, codes_of=str(trained))
-    _, trainer = autoencoders.fit("vae_mnist", tmp_path, 1)
-    trainer.save_checkpoint(tmp_path / "vae.ckpt")
+    other = _saved(VAE(autoencoders.SHAPE), tmp_path / "vae.ckpt")
     with pytest.raises(UserError, match="does not turn images into codes"):
-        CodePrior(autoencoders.SHAPE, network=_GATED, codes_of=str(tmp_path / "vae.ckpt"))
+        CodePrior(autoencoders.SHAPE, network=_GATED, codes_of=str(other))
 
 
 def test_from_images_to_samples_by_three_commands(
@@ -134,5 +138,5 @@ def test_from_images_to_samples_by_three_commands(
         assert main(["fit", "--config", name, "--config", f"{path.stem}.yaml", *short, *given]) == 0
     shutil.rmtree(next(Path("runs").glob("vq_vae*")))
     (prior,) = Path("runs").glob("gated*/*/checkpoints/last.ckpt")
-    assert main(["sample", "--ckpt_path", str(prior), "--num_samples", "4"]) == 0
+    assert main(["sample", "--ckpt_path", str(prior), "--num_samples", "4", "--output", "grid.png"]) == 0
     assert lit_gen.load(prior).sample(2).shape == (2, 1, 28, 28)
