@@ -262,37 +262,6 @@ def test_the_bilinear_game_needs_no_checkpoint(diagnose):
     assert last["extragradient"] < 0.2 and last["optimistic"] < 0.2 and 0.8 < last["alternating"] < 1.2
 
 
-def test_the_receptive_field_shows_the_blind_spot_of_pixelcnn_and_none_of_its_gated_kind(diagnose, monkeypatch):
-    from lit_gen.commands.diagnose import receptive_field
-    from lit_gen.models import Autoregressive
-    from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
-    from lit_gen.nn.pixelcnn import PixelCNN
-
-    torch.manual_seed(0)
-    plain = partial(PixelCNN, features=8, blocks=7, first_kernel_size=3)
-    model = Autoregressive((1, 8, 8), 3, network=plain, conditional=True)
-    monkeypatch.setattr(receptive_field, "load_model", lambda *_: model)
-    said = diagnose("receptive_field", "--pixel", 5, 2, "--label", 1)
-    check_files("out", "receptive_field.png", "receptive_field.csv")
-    # A row higher, one column further to the right: rows 4 to 0 miss 4, 3, 2, 1 and 0 columns.
-    blind = {
-        (int(row["row"]), int(row["column"])) for row in table("out/receptive_field.csv") if row["kind"] == "blind"
-    }
-    assert blind == {(r, c) for r in range(5) for c in range(8) if c - 2 > 5 - r} and len(blind) == 10
-    assert "10 of the 42 pixels before it" in said.out
-    gated = partial(GatedPixelCNN, features=8, blocks=7, kernel_size=3, first_kernel_size=3)
-    model = Autoregressive((1, 8, 8), network=gated)
-    said = diagnose("receptive_field", "--pixel", 5, 2)
-    assert {row["kind"] for row in table("out/receptive_field.csv")} == {"seen", "later"}
-    assert "0 of the 42 pixels before it" in said.out
-    for wrong, message in [(("--pixel", 8, 0), "rows 0 to 7"), (("--label", 1), "unconditional")]:
-        assert message in diagnose("receptive_field", *wrong, status=2).err
-
-
-def test_a_model_without_an_order_of_pixels_is_told_so(diagnose):
-    assert "does not draw pixel after pixel" in diagnose("receptive_field", status=2).err
-
-
 def test_other_files_in_the_folder_are_left_alone(diagnose):
     Path("out").mkdir()
     Path("out/mine.txt").write_text("mine")
