@@ -3,7 +3,8 @@
 __all__ = ["SampleGrid"]
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from lit_gen.callbacks.reconstruction_grid import reconstruction_grid
 from lit_gen.callbacks.run_folder import run_folder
-from lit_gen.callbacks.sampling import draw, inference
+from lit_gen.callbacks.sampling import draw_rows, inference
 from lit_gen.callbacks.translation_grid import translation_grid
 from lit_gen.contracts import PointData, SupportsReconstruct, SupportsSample, SupportsTranslate
 from lit_gen.errors import UserError
@@ -21,14 +22,17 @@ from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
 from lit_gen.training.seeding import derive_seed
 
+_SECONDS = 1.0  # between a file and the same file further filled
+
 
 class SampleGrid(Callback):
     """Creates grids of samples from fixed noise, as ``samples/step_00001000.png`` in the run's folder.
 
     Samples come from averaged weights, if the trainer has an `EMA`, in evaluation mode; image i of a seed is the same
     whatever the batch size. TensorBoard gets the grids too, under ``samples``. A model with classes gets a column per
-    class, and as many full rows as `num_samples` fills. A model that translates has grids of source | output | target
-    of the same held-out images. One that gives images back, through a bottleneck say, has grids of image |
+    class, and as many full rows as `num_samples` fills. Of a model that draws pixel by pixel (`SupportsRows`) the file
+    is there from the first second on, and fills row by row. A model that translates has grids of source | output |
+    target of the same held-out images. One that gives images back, through a bottleneck say, has grids of image |
     reconstruction as well, as ``reconstructions/step_00001000.png``. A model that can do nothing of all that gets no
     grids; nor do points, which are no pictures.
 
@@ -71,22 +75,28 @@ class SampleGrid(Callback):
 
     def grid(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
         """Draws the grid of the model as it is now, uint8 [C, H, W]; C is 1 or 3."""
-        if not isinstance(pl_module, SupportsSample):
-            return self._translated(trainer, pl_module)
-        num, columns, label = self._layout(getattr(pl_module, "num_classes", None))
-        with inference(trainer, pl_module):
-            images = [
-                draw(pl_module, self.seed, part.tolist(), None if label is None else label[part])
-                for part in torch.split(torch.arange(num), self.batch_size)
-            ]
-        return image_grid(torch.cat(images).cpu(), columns)
+        *_, grid = (self._sampled if isinstance(pl_module, SupportsSample) else self._translated)(trainer, pl_module)
+        return grid
 
-    def _translated(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+    def _sampled(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Tensor]:
+        """Yields the grid, filled further each time."""
+        assert isinstance(pl_module, SupportsSample)
+        num, columns, label = self._layout(getattr(pl_module, "num_classes", None))
+        whole: Tensor | None = None
+        with inference(trainer, pl_module):
+            for part in torch.arange(num).split(self.batch_size):
+                labels = None if label is None else label[part]
+                for images in draw_rows(pl_module, self.seed, part.tolist(), labels):
+                    whole = images.new_zeros(num, *images.shape[1:], device="cpu") if whole is None else whole
+                    whole[part] = images.cpu()
+                    yield image_grid(whole, columns)
+
+    def _translated(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Tensor]:
         assert isinstance(pl_module, SupportsTranslate)
         data = trainer.datamodule  # type: ignore[attr-defined]
         with inference(trainer, pl_module):
             torch.manual_seed(derive_seed(self.seed, "grid"))  # networks draw noise of their own
-            return translation_grid(pl_module, data, self.num_samples, self.batch_size, pl_module.device)
+            yield translation_grid(pl_module, data, self.num_samples, self.batch_size, pl_module.device)
 
     def _layout(self, num_classes: int | None) -> tuple[int, int, Tensor | None]:
         """Returns the number of images, the columns and the images' labels."""
@@ -97,19 +107,21 @@ class SampleGrid(Callback):
         num = self.num_samples // num_classes * num_classes
         return num, num_classes, torch.arange(num) % num_classes
 
-    def _reconstructed(self, trainer: Trainer, pl_module: LightningModule) -> Tensor:
+    def _reconstructed(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Tensor]:
         assert isinstance(pl_module, SupportsReconstruct)
         data = trainer.datamodule  # type: ignore[attr-defined]
         with inference(trainer, pl_module):
-            return reconstruction_grid(pl_module, data, self.num_samples, self.seed, self.batch_size, pl_module.device)
+            yield reconstruction_grid(pl_module, data, self.num_samples, self.seed, self.batch_size, pl_module.device)
 
     def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = getattr(trainer, "datamodule", None)
         if trainer.fast_dev_run or isinstance(data, PointData):  # type: ignore[attr-defined]
             return
-        grids: dict[str, Callable[[Trainer, LightningModule], Tensor]] = {}
-        if isinstance(pl_module, SupportsSample) or (isinstance(pl_module, SupportsTranslate) and data is not None):
-            grids["samples"] = self.grid
+        grids: dict[str, Callable[[Trainer, LightningModule], Iterator[Tensor]]] = {}
+        if isinstance(pl_module, SupportsSample):
+            grids["samples"] = self._sampled
+        elif isinstance(pl_module, SupportsTranslate) and data is not None:
+            grids["samples"] = self._translated
         if isinstance(pl_module, SupportsReconstruct) and data is not None:
             grids["reconstructions"] = self._reconstructed
         step = trainer.global_step
@@ -118,8 +130,12 @@ class SampleGrid(Callback):
             if not trainer.is_global_zero:
                 with inference(trainer, pl_module):  # averaging takes all processes, drawing does not
                     continue
-            grid = draw_grid(trainer, pl_module)
-            write_png(grid, run_folder(trainer) / name / f"step_{step:08d}.png")
+            file, written = run_folder(trainer) / name / f"step_{step:08d}.png", time.monotonic()
+            for grid in draw_grid(trainer, pl_module):
+                if time.monotonic() - written >= _SECONDS:
+                    write_png(grid, file)
+                    written = time.monotonic()
+            write_png(grid, file)
             for logger in trainer.loggers:
                 if isinstance(logger, TensorBoardLogger):
                     logger.experiment.add_image(name, grid.numpy(), global_step=step)

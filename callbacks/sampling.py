@@ -49,9 +49,15 @@ def draw(
 
 
 def draw_rows(
-    model: SupportsRows, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
+    model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
 ) -> Iterator[Tensor]:
-    """Draws the same images, and yields them a row further each time; see `draw` and `SupportsRows`."""
+    """Draws the same images, and yields them a row further each time, or once if the model draws them all at once.
+
+    See `draw` and `SupportsRows`.
+    """
+    if not isinstance(model, SupportsRows):
+        yield draw(model, seed, indices, label, **settings)
+        return
     torch.manual_seed(derive_seed(seed, "batch", *indices[:1]))
     for image in model.sample_rows(len(indices), label, generators(seed, indices), **settings):
         yield _rounded(image)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from lit_gen.callbacks.sampling import draw, draw_rows
+from lit_gen.callbacks.sampling import draw_rows
 from lit_gen.contracts import SupportsRows, SupportsSample
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
@@ -48,13 +48,12 @@ def drawn_batches(
     total = len(parts) * (model.image_shape[1] if by_rows else 1)
     console = Console(stderr=True)
     shown = (TextColumn("Sampling"), BarColumn(), MofNCompleteColumn(), TextColumn(what), TimeRemainingColumn())
-    drawing = draw_rows if by_rows else _at_once
     before: list[Tensor] = []
     written = time.monotonic()
     with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         for n, (part, label) in enumerate(zip(parts, labels, strict=True)):
-            for image in drawing(model, seed, part, label, **settings):  # type: ignore[arg-type, operator]
+            for image in draw_rows(model, seed, part, label, **settings):
                 progress.advance(task)
                 if grid is not None and time.monotonic() - written >= _SECONDS:
                     rest = image.new_zeros(sum(map(len, parts[n + 1 :])), *image.shape[1:])
@@ -63,9 +62,3 @@ def drawn_batches(
             yield image.cpu()
             if grid is not None:
                 before.append(image)
-
-
-def _at_once(
-    model: SupportsSample, seed: int, indices: Sequence[int], label: Tensor | None = None, **settings: float
-) -> Iterator[Tensor]:
-    yield draw(model, seed, indices, label, **settings)

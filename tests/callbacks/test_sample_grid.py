@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lit_gen.callbacks import EMA, SampleGrid
+from lit_gen.callbacks import EMA, SampleGrid, sample_grid
 from lit_gen.callbacks.reconstruction_grid import reconstruction_grid
 from lit_gen.errors import UserError
 from lit_gen.functional.image_grid import image_grid
 from lit_gen.functional.png import write_png
 from lit_gen.functional.quantize import from_uint8, to_uint8
+from lit_gen.models import Autoregressive
+from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.training.seeding import generators
 
 
@@ -113,6 +116,26 @@ def test_a_column_per_class(gan: Callable[..., Any], trainer: Callable[..., Trai
     model.num_classes = 50
     grid = SampleGrid(num_samples=4).grid(run, model)
     assert torch.equal(grid[0, 2::3, 2::3], torch.tensor([[0, 1], [2, 3]], dtype=torch.uint8))
+
+
+def test_a_grid_that_is_drawn_pixel_by_pixel_fills_row_by_row(
+    tmp_path: Path, digits: Any, trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = Autoregressive((1, 28, 28), network=partial(GatedPixelCNN, features=4, blocks=1))
+    written: list[torch.Tensor] = []
+    monkeypatch.setattr(sample_grid, "write_png", lambda grid, path: (written.append(grid), write_png(grid, path)))
+    monkeypatch.setattr(sample_grid, "_SECONDS", 0.0)
+    grids = SampleGrid(num_samples=3, batch_size=2, first=False)
+    run = trainer(callbacks=[grids], max_steps=1)
+    run.fit(model, datamodule=digits())
+    assert len(written) == 2 * 28 + 1 and torch.equal(written[-1], grids.grid(run, model))
+    drawn = [int((grid != 0).sum()) for grid in written]
+    assert drawn == sorted(drawn) and drawn[0] < drawn[20] < drawn[27] < drawn[28 + 20]
+    # Of the first two images, side by side above the third, five rows of pixels are there.
+    assert torch.equal(written[4][:, : 2 + 5], written[-1][:, : 2 + 5]) and written[-1][:, 2 + 5 : 30].any()
+    assert not written[4][:, 2 + 5 :].any()
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == ["step_00000001.png"]
 
 
 def test_no_trace(gan: Callable[..., Any], digits: Any, trainer: Callable[..., Trainer]) -> None:
