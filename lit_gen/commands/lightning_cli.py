@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -30,6 +31,7 @@ from lit_gen.callbacks import (
 from lit_gen.commands.diagnosis import diagnose, user_error
 from lit_gen.commands.launch import choose_strategy, launch_settings
 from lit_gen.commands.metrics_file import MetricsFile
+from lit_gen.commands.own_defaults import own_defaults
 from lit_gen.commands.predictions import PredictionFolder
 from lit_gen.commands.recorded import check_shapes, differences, recorded_config, run_settings, trusted_config
 from lit_gen.commands.request import Request, default_name
@@ -118,9 +120,13 @@ class Cli(LightningCLI):
             parser.set_defaults(run_settings(self.request.checkpoint, self.request.trust))
         with self._diagnosed(parser):
             self.config = parser.parse_args(args)
+            # A checkpoint's configuration is whole.
+            given = parser.parse_args(args, defaults=False) if self.command == "fit" else Namespace()
         for section in ("model", "data"):
             if self.config[section] is None:
                 raise UserError(f"no {section} is given: name one by --{section}, or a configuration by --config")
+            if section in given:
+                own_defaults(self.config[section], given[section])
 
     @contextlib.contextmanager
     def _diagnosed(self, parser: LightningArgumentParser) -> Iterator[None]:

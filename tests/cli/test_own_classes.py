@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 OWN = """
 import torch
@@ -82,3 +83,24 @@ def test_a_module_that_fails_says_how(own):
     said = own("fit", "--model", "broken.Mine", *FIT)
     assert said.err.startswith("lit-gen: broken.Mine cannot be used: importing its module fails with ImportError: ")
     assert "cannot import name 'GANN'" in said.err
+
+
+@pytest.mark.parametrize("how", ["options", "configuration"])
+def test_a_class_named_in_the_place_of_a_default_one_has_its_own_defaults(lit_gen, how):
+    options = ["--model", "GAN", "--model.generator", "R3GANGenerator", "--model.generator.blocks", 1]
+    options += ["--model.discriminator.features", 8, "--model.generator_optimizer", "torch.optim.AdamW"]
+    if how == "configuration":
+        generator = "{class_path: R3GANGenerator, init_args: {blocks: 1}}"
+        rest = "discriminator: {class_path: DCGANDiscriminator, init_args: {features: 8}}"
+        arguments = f"{{generator: {generator}, {rest}, generator_optimizer: torch.optim.AdamW}}"
+        Path("it.yaml").write_text(f"model: {{class_path: GAN, init_args: {arguments}}}")
+        options = ["--config", "it.yaml"]
+    data = ("--data", "Digits", "--data.image_size", 16, "--trainer.accelerator", "cpu")
+    said = lit_gen("fit", *options, *data, "--trainer.max_steps", 1, "--evaluation.metrics", "[]")
+    assert said.status == 0, said.err
+    made = yaml.safe_load(next(Path("runs").glob("*/version_0/config.yaml")).read_text())["model"]["init_args"]
+    generator, discriminator = made["generator"]["init_args"], made["discriminator"]["init_args"]
+    assert (generator["blocks"], generator["max_features"]) == (1, 256)  # not the default class's 1024
+    assert (discriminator["features"], discriminator["max_features"]) == (8, 1024)  # the default class itself
+    optimizer = made["generator_optimizer"]["init_args"]
+    assert (optimizer["lr"], optimizer["weight_decay"], list(optimizer["betas"])) == (1e-3, 1e-2, [0.9, 0.999])
