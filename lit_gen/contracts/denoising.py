@@ -7,31 +7,39 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lit_gen.contracts.batch import Generators, Shape
+from lit_gen.contracts.batch import Batch, Generators, Shape
 
 
 @runtime_checkable
 class SupportsNoise(Protocol):
-    """A model that learns from images x made noisy at times t from 0 to 1, x_t = α(t) x + σ(t) ε with ε ~ N(0, I)."""
+    """A model that learns from what is made noisy at times t from 0 to 1: x_t = α(t) x + σ(t) ε with ε ~ N(0, I).
+
+    x is an image, or what another model makes of it.
+    """
 
     image_shape: Shape
     noise_schedule: Any
     """α and σ, a `lit_gen.functional.noise_schedule.NoiseSchedule`."""
     optimal_transport: bool
-    """Whether a batch's noise is assigned to its images by the shortest ways (`lit_gen.functional.optimal_transport`),
-    not independent of them."""
+    """Whether a batch's noise is assigned to its x by the shortest ways (`lit_gen.functional.optimal_transport`), not
+    independent of them."""
+
+    def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Returns x, [B, D, h, w], of a batch, and its labels [B] if the model is conditional."""
+
+    def shown(self, x: Tensor) -> Tensor:
+        """Maps x [B, D, h, w] to images, about in [−1, 1], [B, C, H, W], or points."""
 
 
 @runtime_checkable
 class SupportsDenoise(SupportsNoise, Protocol):
-    """A model that says of noisy images what image and what noise is in them."""
+    """A model that says of noisy x_t what x and what noise is in it."""
 
     def denoiser(self, label: Tensor | None = None, guidance: float | None = None) -> Callable[..., Any]:
         """Returns what says it, a `lit_gen.functional.sampler.Denoiser`.
 
-        It maps images x_t [B, C, H, W] and their time, a number or float64 [B], to a prediction whose ``x`` and
-        ``epsilon`` are E[x | x_t] and E[ε | x_t] by its best guess, [B, C, H, W], over images and noise that come
-        together in training.
+        It maps x_t [B, D, h, w] and their time, a number or float64 [B], to a prediction whose ``x`` and ``epsilon``
+        are E[x | x_t] and E[ε | x_t] by its best guess, [B, D, h, w], over x and noise that come together in training.
 
         Arguments:
             label: Class labels, shape [B], for conditional models.
@@ -50,9 +58,9 @@ class SupportsStages(SupportsDenoise, Protocol):
     def sample_stages(
         self, num: int, label: Tensor | None = None, generator: Generators | None = None
     ) -> Iterator[Tensor]:
-        """Yields noisy images x_t, [N, C, H, W], at each of the sampler's levels of the schedule, noise first.
+        """Yields x_t, [N, D, h, w], at each of the sampler's levels of the schedule, noise first.
 
-        The last are those of `SupportsSample.sample` with the same arguments.
+        The last are shown as the images of `SupportsSample.sample` with the same arguments.
         """
 
 
@@ -63,12 +71,12 @@ class SupportsNoiseLosses(SupportsDenoise, Protocol):
     time_distribution: Any
     """How often each level is trained on, a `lit_gen.functional.time_distribution.TimeDistribution`."""
 
-    def noise_losses(self, image: Tensor, epsilon: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Returns the losses of images x [B, C, H, W] that noise ε [B, C, H, W] makes noisy, [B].
+    def noise_losses(self, x: Tensor, epsilon: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Returns the losses of x that noise makes noisy, [B].
 
         Arguments:
-            image: The images.
-            epsilon: The noise.
+            x: What is made noisy, [B, D, h, w].
+            epsilon: The noise, [B, D, h, w].
             t: The times, float64 [B], such as the schedule admits.
             label: Class labels, shape [B], for conditional models.
         """

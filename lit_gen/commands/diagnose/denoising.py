@@ -109,7 +109,7 @@ def _watched(model: Any, images: Sequence[int], label: Tensor | None, seed: int,
     for step, (x_t, level) in enumerate(zip(chain, levels, strict=True)):
         if step in wanted:
             x = denoise(x_t, level.t).x if level.sigma else x_t
-            stages[step] = _Stage(picture(x_t, level.alpha, level.sigma), picture(x), level)
+            stages[step] = _Stage(picture(model, x_t, level.alpha, level.sigma), picture(model, x), level)
     return stages
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from lit_gen.callbacks.figures import new_figure, save_figure, show_strips
 from lit_gen.callbacks.points_density import draw_stages
 from lit_gen.commands.diagnose.encoded import real_images, some_images
-from lit_gen.commands.diagnose.noisy import load_noisy, picture
+from lit_gen.commands.diagnose.noisy import load_noisy, observed, picture
 from lit_gen.commands.diagnose.options import (
     at_least,
     check_shape,
@@ -28,7 +28,6 @@ from lit_gen.commands.diagnose.options import (
 )
 from lit_gen.contracts import PointData, SupportsNoise
 from lit_gen.functional.noise import randn
-from lit_gen.functional.quantize import from_uint8
 from lit_gen.training.seeding import generators
 
 
@@ -65,15 +64,15 @@ def run(arguments: Sequence[str]) -> int:
         for time, a, s in zip(t.tolist(), alpha.tolist(), sigma.tolist(), strict=True)
     ]
 
-    x = real.image.float() if points else from_uint8(real.image)
+    x, _ = observed(model, real)
     epsilon = randn(x.shape, generators(options.seed, real.place.tolist()), x.device)
     noisy = [row["alpha"] * x + row["sigma"] * epsilon for row in rows]
     write_table(rows, folder / "forward_process.csv")
     title = f"Of {data.name} ({options.split}): at times t, with SNR"
     if points:
-        figure = _points_figure([part.flatten(1) for part in noisy], rows, title)
+        figure = _points_figure([part.flatten(1).cpu() for part in noisy], rows, title)
     else:
-        shown = [picture(part, row["alpha"], row["sigma"]) for part, row in zip(noisy, rows, strict=True)]
+        shown = [picture(model, part, row["alpha"], row["sigma"]) for part, row in zip(noisy, rows, strict=True)]
         names = [f"image {image}" for image in options.images]
         figure = show_strips(torch.stack(shown, dim=1), names, [_told(row, "\n") for row in rows], title)
     save_figure(figure, folder / "forward_process.png")

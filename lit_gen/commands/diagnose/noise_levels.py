@@ -17,8 +17,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from lit_gen.callbacks.figures import new_figure, save_figure
-from lit_gen.commands.diagnose.encoded import RealImages, labels_for, some_images
-from lit_gen.commands.diagnose.noisy import load_noisy
+from lit_gen.commands.diagnose.encoded import some_images
+from lit_gen.commands.diagnose.noisy import load_noisy, observed
 from lit_gen.commands.diagnose.options import (
     at_least,
     check_shape,
@@ -33,7 +33,6 @@ from lit_gen.errors import UserError
 from lit_gen.functional.denoising import denoising_errors, gaussian_error
 from lit_gen.functional.noise import randn
 from lit_gen.functional.optimal_transport import transported
-from lit_gen.functional.quantize import from_uint8
 from lit_gen.training.seeding import derive_seed, generators
 
 _BATCH_SIZE = 64
@@ -63,11 +62,11 @@ def run(arguments: Sequence[str]) -> int:
     log_snr, (alpha, sigma) = schedule.log_snr(t), schedule.at(t)
     # How well noise can be assigned to images depends on how many there are.
     together = int(getattr(data, "batch_size", _BATCH_SIZE)) if model.optimal_transport else _BATCH_SIZE
-    values = measured(model, real, t, options.seed, together)
+    x, label = observed(model, real)
+    values = measured(model, x, label, real.place.tolist(), t, options.seed, together)
     if not all(part.isfinite().all() for part in values.values()):
         raise UserError("the model's guesses hold NaN or infinity: its training has diverged")
-    x = _floats(real)
-    reference = gaussian_error(float(x.var(dim=0, correction=0).mean()), alpha, sigma)
+    reference = gaussian_error(float(x.double().var(dim=0, correction=0).mean()), alpha, sigma)
     # Noise that is assigned to images tells of them.
     values["gaussian"] = torch.full_like(reference, math.nan) if model.optimal_transport else reference
     times = model.time_distribution.spread(_TIMES, schedule)
@@ -75,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     head = {"t": t, "alpha": alpha, "sigma": sigma, "log_snr": log_snr}
     rows = [{name: float(part[i]) for name, part in (head | values).items()} for i in range(len(t))]
     write_table(rows, folder / "noise_levels.csv")
-    what = "points" if tuple(x.shape[2:]) == (1, 1) else "images"
+    what = "points" if tuple(model.image_shape[1:]) == (1, 1) else "images"
     _draw(rows, schedule, f"{data.name} ({options.split}), {len(x):,} {what}", folder)
     counted = values["loss"] * values["density"]
     most, loss = int(counted.argmax()), float((counted * widths(log_snr)).sum())
@@ -92,33 +91,40 @@ def levels_of(schedule: Any, num: int) -> Tensor:
 
 
 @torch.no_grad()
-def measured(model: LightningModule, real: RealImages, t: Tensor, seed: int, together: int) -> dict[str, Tensor]:
-    """Returns mean errors and losses at each of the times [T], float64 [T]: of the same images with the same noise.
+def measured(
+    model: LightningModule,
+    x: Tensor,
+    label: Tensor | None,
+    places: Sequence[int],
+    t: Tensor,
+    seed: int,
+    together: int,
+) -> dict[str, Tensor]:
+    """Returns mean errors and losses at each of the times, float64 [T]: of the same x with the same noise.
 
     Arguments:
         model: The model.
-        real: The images.
-        t: The times.
+        x: What it makes noisy, [N, D, h, w], on its device.
+        label: Their labels, [N], if it is conditional.
+        places: The images' places in their split, N, each with noise of its own.
+        t: The times, [T].
         seed: The seed of the noise.
-        together: How many images there are in a batch.
+        together: How many there are in a batch.
     """
     assert isinstance(model, SupportsNoiseLosses)
-    label, num = labels_for(model, real), len(real.image)
     sums = {name: torch.zeros(len(t), dtype=torch.float64) for name in ("data", "noise", "velocity", "loss")}
     torch.manual_seed(derive_seed(seed, "batch"))  # of networks with noise of their own
-    for part in torch.arange(num).split(together):
-        x = _floats(real, part).to(model.device)
-        epsilon = randn(x.shape, generators(seed, real.place[part].tolist()), x.device)
-        if model.optimal_transport:
-            epsilon = transported(x, epsilon)
-        y = None if label is None else label[part].to(model.device)
+    noise = randn(x.shape, generators(seed, places), x.device).to(x.dtype)
+    for part in torch.arange(len(x), device=x.device).split(together):
+        clean, epsilon = x[part], transported(x[part], noise[part]) if model.optimal_transport else noise[part]
+        y = None if label is None else label[part]
         denoise = model.denoiser(y, 1.0)
         for i, time in enumerate(t):
-            times = time.to(x.device).expand(len(x))
-            errors = denoising_errors(denoise, x, epsilon, times)._asdict()  # type: ignore[arg-type]
-            for name, values in {**errors, "loss": model.noise_losses(x, epsilon, times, y)}.items():
+            times = time.to(x.device).expand(len(clean))
+            errors = denoising_errors(denoise, clean, epsilon, times)._asdict()  # type: ignore[arg-type]
+            for name, values in {**errors, "loss": model.noise_losses(clean, epsilon, times, y)}.items():
                 sums[name][i] += values.double().sum().cpu()
-    return {name: total / num for name, total in sums.items()}
+    return {name: total / len(x) for name, total in sums.items()}
 
 
 def widths(log_snr: Tensor) -> Tensor:
@@ -141,11 +147,6 @@ def _edges(log_snr: Tensor) -> Tensor:
     middle = (log_snr[1:] + log_snr[:-1]) / 2
     ends = 1.5 * log_snr[[0, -1]] - 0.5 * log_snr[[1, -2]]
     return torch.cat([ends[:1], middle, ends[1:]])
-
-
-def _floats(real: RealImages, part: Tensor | slice = slice(None)) -> Tensor:
-    image = real.image[part]
-    return from_uint8(image) if image.dtype == torch.uint8 else image.float()  # points are numbers already
 
 
 def _draw(rows: Sequence[Mapping[str, float]], schedule: Any, title: str, folder: Path) -> None:

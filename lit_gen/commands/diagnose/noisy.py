@@ -1,7 +1,8 @@
 """Models that learn from noisy images, and noisy images as pictures."""
 
-__all__ = ["check_points", "load_noisy", "picture"]
+__all__ = ["check_points", "load_noisy", "observed", "picture"]
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,11 +12,14 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from lit_gen.commands.checkpointed import choose_device
+from lit_gen.commands.diagnose.encoded import RealImages, labels_for
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
-from lit_gen.functional.quantize import to_uint8
+from lit_gen.functional.quantize import from_uint8, to_uint8
 from lit_gen.functional.worlds import World
 from lit_gen.training.loading import load_model
+
+_BATCH_SIZE = 64
 
 
 def load_noisy(checkpoint: Mapping[str, Any], options: Namespace, contract: type, what: str) -> LightningModule:
@@ -51,16 +55,33 @@ def check_points(model: LightningModule, data: Any, instead: str) -> World:
     return cast(World, data.world)
 
 
-def picture(x_t: Tensor, alpha: float | Tensor = 1.0, sigma: float | Tensor = 0.0) -> Tensor:
-    """Returns noisy images [N, C, H, W] at their levels as uint8 on the CPU, scaled so that pure noise has variance 1.
-
-    Where schedules preserve variance, and where there is no noise, the images are as they are.
+@torch.no_grad()
+def observed(model: Any, real: RealImages) -> tuple[Tensor, Tensor | None]:
+    """Returns what a model makes noisy of images, x [N, D, h, w], and their labels [N] if it is conditional.
 
     Raises:
-        UserError: If they hold NaN.
+        UserError: If it needs labels that the images have not.
     """
-    scale = torch.as_tensor(alpha**2 + sigma**2).rsqrt().to(x_t)
+    label, parts = labels_for(model, real), []
+    for part in torch.arange(len(real.image)).split(_BATCH_SIZE):
+        image = real.image[part].to(model.device)
+        batch = {"image": from_uint8(image) if image.dtype == torch.uint8 else image.float()}  # points are numbers
+        parts.append(model.observed(batch if label is None else batch | {"label": label[part].to(model.device)})[0])
+    return torch.cat(parts), None if label is None else label.to(model.device)
+
+
+@torch.no_grad()
+def picture(model: Any, x_t: Tensor, alpha: float = 1.0, sigma: float = 0.0) -> Tensor:
+    """Returns noisy x_t [N, D, h, w] as images, uint8 on the CPU, scaled so that pure noise has variance 1.
+
+    Where schedules preserve variance, and where there is no noise, x_t is shown as it is.
+
+    Raises:
+        UserError: If the images hold NaN.
+    """
     try:
-        return to_uint8(x_t * scale).cpu()
+        return to_uint8(model.shown(x_t / math.hypot(alpha, sigma))).cpu()
     except ValueError as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"the model's images hold NaN: its training has diverged ({error})") from error

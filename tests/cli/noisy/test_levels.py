@@ -9,7 +9,6 @@ from perfect_denoiser import perfect
 from PIL import Image
 
 from lit_gen.commands.classes import class_names, import_all
-from lit_gen.commands.diagnose.encoded import RealImages
 from lit_gen.commands.diagnose.noise_levels import density, levels_of, measured, widths
 from lit_gen.commands.diagnose.schedules import SHIPPED
 from lit_gen.functional.noise_schedules import CosineSchedule, RectifiedFlowSchedule
@@ -25,7 +24,7 @@ def test_a_perfect_denoiser_has_the_losses_of_the_closed_form():
     model = perfect((1, 8, 8), schedule, std=std, time_distribution=UniformTime())
     x = std * torch.randn(num, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     t = levels_of(schedule, 7)
-    found = measured(model, RealImages(torch.arange(num), x, None), t, 0, 64)
+    found = measured(model, x, None, range(num), t, 0, 64)
     alpha, sigma = schedule.at(t)
     wanted = std**2 * sigma**2 / (alpha**2 * std**2 + sigma**2)
     torch.testing.assert_close(found["data"], wanted, rtol=0.05, atol=0)  # 12,800 squares: a deviation of 1.3 %

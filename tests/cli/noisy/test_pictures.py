@@ -10,7 +10,8 @@ import torch
 from perfect_denoiser import perfect
 from PIL import Image
 
-from lit_gen.commands.diagnose import denoising, noisy
+from lit_gen.commands.diagnose import denoising, forward_process, noisy
+from lit_gen.datamodules import Digits
 from lit_gen.functional.noise_schedules import EDMSchedule
 from lit_gen.models import GAN
 from lit_gen.training.loading import load
@@ -61,9 +62,9 @@ def test_stages_of_a_deterministic_sampler_are_what_generate_makes_of_the_noise(
     model = perfect((3, 4, 6), EDMSchedule(), (0.1, 0.2, 0.3))
     stages = denoising._watched(model, [4, 7], None, 0, {0, 4})
     z = model.latents(2, generators(0, (4, 7)))
-    assert torch.equal(stages[4].noisy, noisy.picture(model.generate(z)))
+    assert torch.equal(stages[4].noisy, noisy.picture(model, model.generate(z)))
     # Noise of a deviation of 80 is shown as if it were 1, and the guess of pure noise is the mean.
-    assert torch.equal(stages[0].noisy, noisy.picture(z.view(2, 3, 4, 6)))
+    assert torch.equal(stages[0].noisy, noisy.picture(model, z.view(2, 3, 4, 6)))
     mean = stages[0].guessed.float().mean(dim=(0, 2, 3)) / 127.5 - 1
     assert mean.tolist() == pytest.approx([0.1, 0.2, 0.3], abs=0.02)
 
@@ -77,6 +78,26 @@ def test_the_strip_of_real_images_says_its_ratios(see, images, points):
     torch.testing.assert_close(alpha[1:], wanted[0], rtol=1e-5, atol=1e-6)
     assert len(see("forward_process", points, "--columns", 3)[1]) == 3
     assert "has images 0 to" in see("forward_process", images, "--images", 9999, status=2)[0].err
+
+
+def test_a_model_of_something_else_than_pixels_is_seen_in_pixels(see, images, monkeypatch):
+    """Its x are the images upside down and twice as large."""
+    model = perfect((1, 8, 8), EDMSchedule())
+    model.observed = lambda batch: (2 * batch["image"].flip(2), None)
+    model.shown = lambda x: x.flip(2) / 2
+    strips, draw = [], forward_process.show_strips
+    monkeypatch.setattr(noisy, "load_model", lambda *_: model)
+    monkeypatch.setattr(
+        forward_process, "show_strips", lambda shown, *names: strips.append(shown) or draw(shown, *names)
+    )
+    see("forward_process", images, "--images", 4, 2, "--columns", 3)
+    real = next(iter(Digits(image_size=None).batches("test", 2000)))["image"][[4, 2]]
+    assert abs(strips[0][:, 0].int() - real.int()).max() <= 1
+    assert strips[0].shape == (2, 3, 1, 8, 8)
+    # Noise of variance 1, halved: 0.4 from 0 on average.
+    assert 45 < (strips[0][:, -1].float() - 127.5).abs().mean() < 56
+    _, rows = see("noise_levels", images, "--num_images", 10, "--levels", 3)
+    assert float(rows[0]["gaussian"]) > 4 * 0.1  # the variance of twice the images
 
 
 @pytest.mark.parametrize(
