@@ -29,8 +29,8 @@ _STYLE: Any = {
 }
 
 
-def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1) -> "tuple[Figure, list[Any]]":
-    """Returns a figure of a size in inches and its axes side by side; it belongs to no window and no global state.
+def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1, rows: int = 1) -> "tuple[Figure, list[Any]]":
+    """Returns a figure of a size in inches and its axes row by row; it belongs to no window and no global state.
 
     Raises:
         UserError: If it is larger than can be drawn.
@@ -46,7 +46,7 @@ def new_figure(width: float = 6.0, height: float = 4.0, columns: int = 1) -> "tu
     with matplotlib.rc_context(_STYLE):
         figure = Figure((width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
         FigureCanvasAgg(figure)
-        return figure, [figure.add_subplot(1, columns, i + 1) for i in range(columns)]
+        return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:

@@ -13,6 +13,7 @@ __all__ = [
     "SupportsAttributes",
     "SupportsChannelData",
     "SupportsCodes",
+    "SupportsDenoise",
     "SupportsDiscriminator",
     "SupportsEncode",
     "SupportsEncoderMaps",
@@ -22,12 +23,15 @@ __all__ = [
     "SupportsInfluence",
     "SupportsLatents",
     "SupportsLogProb",
+    "SupportsNoise",
+    "SupportsNoiseLosses",
     "SupportsPairs",
     "SupportsRecognition",
     "SupportsReconstruct",
     "SupportsRows",
     "SupportsSample",
     "SupportsSegmentation",
+    "SupportsStages",
     "SupportsStyleEncoder",
     "SupportsStyles",
     "SupportsTrajectory",
@@ -45,6 +49,7 @@ from lit_gen.contracts.data import (
     SupportsPairs,
     SupportsSegmentation,
 )
+from lit_gen.contracts.denoising import SupportsDenoise, SupportsNoise, SupportsNoiseLosses, SupportsStages
 from lit_gen.contracts.likelihood import (
     SupportsInfluence,
     SupportsLogProb,

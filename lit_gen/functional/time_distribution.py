@@ -40,6 +40,11 @@ class TimeDistribution(abc.ABC):
             u = rand((num,), generator, device).double()
         return schedule.admissible(self.quantile(1.0 - u, schedule))
 
+    def spread(self, num: int, schedule: NoiseSchedule) -> Tensor:
+        """Returns times each of which stands for an equal share of the distribution, float64 [num]."""
+        u = (torch.arange(num, dtype=torch.float64) + 0.5) / num
+        return schedule.admissible(self.quantile(u, schedule))
+
 
 class UniformTime(TimeDistribution):
     """Creates times that are uniform, over the T steps of a schedule that has them.

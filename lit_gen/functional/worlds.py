@@ -37,6 +37,10 @@ class World(abc.ABC):
         """Returns log p of points [N, D] in nats, shape [N]; None where the density is not known."""
         return None
 
+    def noisy_score(self, points: Tensor, alpha: float, sigma: float) -> Tensor | None:
+        """Returns ∇ log p_t of points [N, D], p_t being the density of α x + σ ε, ε ~ N(0, I); None if not known."""
+        return None
+
     @property
     def modes(self) -> Tensor | None:
         """The modes' places, float64 [K, D], or None where there are no separate modes."""
@@ -94,6 +98,13 @@ class GaussianMixture(World):
         exponents = -0.5 * ((points[:, None] - modes) / self.std).square().sum(2)
         constant = modes.shape[1] * math.log(self.std * math.sqrt(2.0 * math.pi))
         return torch.logsumexp(log_shares + exponents, dim=1) - constant
+
+    def noisy_score(self, points: Tensor, alpha: float, sigma: float) -> Tensor:
+        """Returns ∇ log p_t of points [N, D], p_t being the density of α x + σ ε, ε ~ N(0, I): a mixture as well."""
+        towards = alpha * self.modes.to(points) - points[:, None]
+        variance = (alpha * self.std) ** 2 + sigma**2
+        exponents = self.shares.to(points).log() - 0.5 * towards.square().sum(2) / variance
+        return (exponents.softmax(1)[:, :, None] * towards).sum(1) / variance
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:

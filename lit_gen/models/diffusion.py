@@ -147,7 +147,7 @@ class Diffusion(ObjectiveModule):
 
         With its defaults it is Algorithm 1 of the paper.
         """
-        x, y = self._real(batch)
+        x, y = self.observed(batch)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
         epsilon = randn(x.shape, None, x.device).to(x.dtype)
         if self.optimal_transport:
@@ -163,10 +163,17 @@ class Diffusion(ObjectiveModule):
     def _losses(self, x: Tensor, epsilon: Tensor, t: Tensor, y: Tensor | None, network: nn.Module) -> Tensor:
         return self.process.losses(network, x, epsilon, t, y, self.weighting, self.bound_weight)
 
+    @torch.no_grad()
+    def noise_losses(self, x: Tensor, epsilon: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """Returns the losses of images at levels of noise, [B]; see `lit_gen.contracts.SupportsNoiseLosses`."""
+        return self._losses(x, epsilon, t, label, self.network)
+
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
         """Returns the loss of held-out images, without learned weights."""
-        x, y = self._real(batch)
+        x, y = self.observed(batch)
         epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        if self.optimal_transport:
+            epsilon = transported(x, epsilon)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
         return {"loss/held_out": self._losses(x, epsilon, t, y, self.network).mean()}
 
@@ -182,11 +189,7 @@ class Diffusion(ObjectiveModule):
 
     @torch.no_grad()
     def sample(
-        self,
-        num: int,
-        label: Tensor | None = None,
-        generator: Generators | None = None,
-        guidance: float | None = None,
+        self, num: int, label: Tensor | None = None, generator: Generators | None = None, guidance: float | None = None
     ) -> Tensor:
         """Draws images, about in [−1, 1], or points, shape [num, C, H, W]; see `lit_gen.contracts.SupportsSample`.
 
@@ -199,11 +202,18 @@ class Diffusion(ObjectiveModule):
         Raises:
             UserError: If labels are given to an unconditional model, or are out of range.
         """
+        return deque(self.sample_stages(num, label, generator, guidance), maxlen=1)[0]
+
+    @torch.no_grad()
+    def sample_stages(
+        self, num: int, label: Tensor | None = None, generator: Generators | None = None, guidance: float | None = None
+    ) -> Iterator[Tensor]:
+        """Yields what becomes samples, noise first; see `sample` and `lit_gen.contracts.SupportsStages`."""
         z = self.latents(num, generator)
         if label is None and self.num_classes is not None:
             label = randint(self.num_classes, num, generator, self.device)
         noise = self._like(z.view(num, *self.image_shape), generator)
-        return _last(self._chain(z, label, noise, guidance))
+        yield from (state.x for state in self._chain(z, label, noise, guidance))
 
     def latents(self, num: int, generator: Generators | None = None) -> Tensor:
         """Draws the noise that samples start from, of variance 1, shape [num, D]."""
@@ -272,10 +282,15 @@ class Diffusion(ObjectiveModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns as many samples as the batch has images, of its labels if conditional."""
-        x, y = self._real(batch)
+        x, y = self.observed(batch)
         return self.sample(len(x), y)
 
-    def _real(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def shown(self, x: Tensor) -> Tensor:
+        """Returns images as they are; see `lit_gen.contracts.SupportsNoise`."""
+        return x
+
+    def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Returns a batch's images and, if the model is conditional, their labels."""
         x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
         return x, y[0] if y else None
 

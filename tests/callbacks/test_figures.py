@@ -19,6 +19,13 @@ def test_a_figure_is_written_whole_and_pyplot_stays_out(tmp_path):
     assert ("matplotlib.pyplot" in sys.modules) == before
 
 
+def test_axes_come_row_by_row():
+    figure, axes = new_figure(4, 4, columns=2, rows=3)
+    figure.canvas.draw()
+    places = [(round(axis.get_position().y0, 2), round(axis.get_position().x0, 2)) for axis in axes]
+    assert len(axes) == 6 and places == sorted(places, key=lambda place: (-place[0], place[1]))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_strips_of_any_channels(tmp_path, channels):
     images = torch.randint(0, 256, (3, 5, channels, 8, 12), dtype=torch.uint8)

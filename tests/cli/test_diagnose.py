@@ -40,6 +40,7 @@ VALUES = {
     "--plane": ["data"],
     "--real": ["val"],
     "--pixel": ["3", "4"],
+    "--times": ["0.1", "0.9"],
 }
 
 
