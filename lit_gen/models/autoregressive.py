@@ -160,7 +160,8 @@ class Autoregressive(ObjectiveModule):
 
         Arguments:
             image: Images in [−1, 1], [B, C, H, W]; what is hidden may hold anything.
-            known: Which pixels are known, bool [H, W] or [B, H, W], or how many rows from the top.
+            known: Which pixels are known, bool [H, W] or [B, H, W], or how many rows from the top, if they are drawn
+                before all others.
             label: Their labels, shape [B], for conditional models.
             generator: The source of randomness, as for `sample`; grey images may be made binary by it first.
             temperature: As for `sample`.
@@ -169,12 +170,17 @@ class Autoregressive(ObjectiveModule):
             What was observed of the images where it is known, and what was drawn elsewhere, in [−1, 1], [B, C, H, W].
 
         Raises:
-            UserError: If there are not so many rows, or the mask is of another size.
+            UserError: If there are not so many rows, others are drawn before them, or the mask is of another size.
         """
         height, width = self.image_shape[1:]
         if isinstance(known, int):
             if not 0 <= known <= height:
                 raise UserError(f"{known} rows are known, of images of {height}")
+            if any(row >= known for row, _ in self.pixel_order[: known * width]):
+                raise UserError(
+                    f"{type(self.network).__name__} does not draw {known} rows from the top before all others, which "
+                    "could not depend on them: give as known a mask of pixels that it draws first (pixel_order)"
+                )
             known = (torch.arange(height) < known)[:, None].expand(height, width)
         if known.shape not in ((height, width), (len(image), height, width)):
             raise UserError(f"the mask's shape is {list(known.shape)}, and must be {[height, width]}, or one per image")

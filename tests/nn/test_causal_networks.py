@@ -11,6 +11,7 @@ from torch import Tensor
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.multi_scale_network import MultiScaleNetwork
 from lit_gen.nn.naive_stepper import NaiveStepper
 from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
@@ -54,6 +55,7 @@ def test_conditional_networks_are_causal_too(label: int) -> None:
         "pixelcnn++, two",
         "diagonal bilstm, planes",
         "transformer, planes",
+        "two scales, planes",
     ):
         assert seen(made(name, CLASSES), torch.tensor([label])).triu().eq(0).all(), name
 
@@ -117,10 +119,14 @@ def test_classes_change_the_numbers(name: str) -> None:
     assert (first - second).abs().amax(dim=0).gt(0).all()
 
 
+_GATED = partial(GatedPixelCNN, features=4, blocks=2)
+_SCALES = partial(MultiScaleNetwork, small=_GATED, large=_GATED)
+
+
 @pytest.mark.parametrize(
     "factory",
-    [PixelCNN, GatedPixelCNN, PixelCNNPP, PixelRNN, partial(PixelRNN, layer=RowLSTM), ImageTransformer],
-    ids=["pixelcnn", "gated", "pixelcnn++", "diagonal bilstm", "row lstm", "transformer"],
+    [PixelCNN, GatedPixelCNN, PixelCNNPP, PixelRNN, partial(PixelRNN, layer=RowLSTM), ImageTransformer, _SCALES],
+    ids=["pixelcnn", "gated", "pixelcnn++", "diagonal bilstm", "row lstm", "transformer", "two scales"],
 )
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 1), (3, 7)])
 def test_any_size(factory: Callable[..., CausalNetwork], size: tuple[int, int]) -> None:
@@ -145,6 +151,7 @@ def test_what_does_not_fit_is_refused() -> None:
         partial(PixelRNN, (1, 4, 4), 1, 1, kernel_size=2),
         partial(PixelRNN, (1, 4, 4), 1, 1, layer=partial(RowLSTM, kernel_size=2)),
         partial(ImageTransformer, (1, 4, 4), 1, 1, features=6, heads=4),
+        partial(_SCALES, (1, 4, 4), 1, 1, stride=1),
     ):
         with pytest.raises(ValueError):
             wrong()
