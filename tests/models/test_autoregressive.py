@@ -54,7 +54,7 @@ class Gradients(Callback):
 
 @every
 def test_training_moves_every_parameter_and_raises_the_likelihood(name: str, tmp_path: Path) -> None:
-    start = autoregressives.made(name)
+    start, _ = autoregressives.fit(name, tmp_path, 1)  # normalised weights get their start from the first batch
     model, _ = autoregressives.fit(name, tmp_path, 6, callbacks=[Gradients()])
     batch = next(iter(autoregressives.batches(model.image_shape)))
     label = None if model.num_classes is None else batch["label"]
@@ -78,7 +78,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(name: str, tmp_path: Path) 
 def test_bfloat16(name: str, tmp_path: Path) -> None:
     model, _ = autoregressives.fit(name, tmp_path, 2, precision="bf16-mixed")
     for key, value in model.state_dict().items():
-        assert value.dtype == torch.float32 and torch.isfinite(value).all(), key
+        assert not value.is_floating_point() or (value.dtype == torch.float32 and torch.isfinite(value).all()), key
     image = next(iter(autoregressives.batches(model.image_shape)))["image"][:3]
     with torch.autocast("cpu", torch.bfloat16):
         assert model.eval().log_prob(image, _label(model, 3)).dtype == torch.float32
