@@ -7,6 +7,8 @@ With z the small image, whose pixels are the image's own, and x_i the others by 
 
 __all__ = ["MultiScaleNetwork"]
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -100,17 +102,18 @@ class _Enlarged(nn.Module):
 
     def __init__(self, planes: int, features: int, blocks: int, stride: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(planes, features, 3, padding=1)
+        conv = partial(nn.Conv2d, out_channels=features, kernel_size=3, padding=1)
+        self.first = conv(planes)
         self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(features, features, 3, padding=1) for _ in range(2)) for _ in range(blocks)
+            nn.Sequential(nn.ReLU(), conv(features), nn.ReLU(), conv(features)) for _ in range(blocks)
         )
         self.last = nn.ConvTranspose2d(features, features, stride, stride)
 
     def forward(self, z: Tensor) -> Tensor:
         """Maps [B, planes, h, w] to [B, features, s·h, s·w]."""
         h = self.first(z)
-        for first, second in self.blocks:  # type: ignore[misc]
-            h = h + second(relu(first(relu(h))))
+        for block in self.blocks:
+            h = h + block(h)
         enlarged: Tensor = self.last(relu(h))
         return enlarged
 
