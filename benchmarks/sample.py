@@ -16,7 +16,6 @@ import torch
 
 from lit_gen.functional.binary_pixels import BinaryPixels
 from lit_gen.functional.logistic_mixture import LogisticMixturePixels
-from lit_gen.functional.noise import rand
 from lit_gen.functional.pixels import PixelDistribution
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.drawing import draw_pixels
@@ -75,9 +74,8 @@ def main() -> None:
             )
             network = network.eval().to(options.device)
             x = torch.full((options.num, *shape), -1.0, device=options.device)
-            u = rand((options.num, size * size, layout.groups, layout.num_uniforms), None, x.device)
             start = seconds(x.device)
-            for _ in draw_pixels(network, pixels, x, u):
+            for _ in draw_pixels(network, pixels, x):
                 pass
             cached = seconds(x.device) - start
             steps = size * size * layout.groups

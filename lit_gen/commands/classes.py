@@ -19,6 +19,8 @@ _ARGUMENTS = {
     "auxiliary": ("lit_gen.functional.auxiliary.Auxiliary",),
     "likelihood": ("lit_gen.functional.likelihood.Likelihood",),
     "network": ("lit_gen.nn.causal_network.CausalNetwork",),
+    "small": ("lit_gen.nn.causal_network.CausalNetwork",),
+    "large": ("lit_gen.nn.context_network.ContextNetwork",),
     "pixels": ("lit_gen.functional.pixels.PixelDistribution",),
     "world": ("lit_gen.functional.worlds.World",),
     "flow": ("lit_gen.nn.flow_network.FlowNetwork",),

@@ -16,8 +16,7 @@ from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.binary_pixels import BinaryPixels
 from lit_gen.functional.bits_per_dim import bits_per_dim
-from lit_gen.functional.class_labels import checked_label
-from lit_gen.functional.noise import rand, randint
+from lit_gen.functional.class_labels import checked_label, drawn_label
 from lit_gen.functional.pixels import PixelDistribution
 from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.drawing import draw_pixels, pixel_log_prob
@@ -76,7 +75,6 @@ class Autoregressive(ObjectiveModule):
         self.pixels, self.log_prob_of = pixels, pixels.of
         channels, height, width = self.image_shape
         layout = pixels.layout(channels)
-        self._num_uniforms = layout.num_uniforms
         try:
             self.network: CausalNetwork = network(
                 input_shape=(layout.num_inputs, height, width),
@@ -144,8 +142,7 @@ class Autoregressive(ObjectiveModule):
         """
         blank = torch.full((num, *self.image_shape), -1.0)
         nothing = torch.zeros(self.image_shape[1:], dtype=torch.bool)
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
+        label = drawn_label(label, num, self.num_classes, generator, self.device)
         return self._drawn(blank, nothing, label, generator, temperature, cached)
 
     def complete(
@@ -160,7 +157,8 @@ class Autoregressive(ObjectiveModule):
 
         Arguments:
             image: Images in [−1, 1], [B, C, H, W]; what is hidden may hold anything.
-            known: Which pixels are known, bool [H, W] or [B, H, W], or how many rows from the top.
+            known: Which pixels are known, bool [H, W] or [B, H, W], or how many rows from the top, if they are drawn
+                before all others.
             label: Their labels, shape [B], for conditional models.
             generator: The source of randomness, as for `sample`; grey images may be made binary by it first.
             temperature: As for `sample`.
@@ -169,15 +167,21 @@ class Autoregressive(ObjectiveModule):
             What was observed of the images where it is known, and what was drawn elsewhere, in [−1, 1], [B, C, H, W].
 
         Raises:
-            UserError: If there are not so many rows, or the mask is of another size.
+            UserError: If there are not so many rows, others are drawn before them, or the mask is of another size.
         """
         height, width = self.image_shape[1:]
         if isinstance(known, int):
             if not 0 <= known <= height:
                 raise UserError(f"{known} rows are known, of images of {height}")
+            if any(row >= known for row, _ in self.pixel_order[: known * width]):
+                raise UserError(
+                    f"{type(self.network).__name__} does not draw {known} rows from the top before all others, which "
+                    "could not depend on them: give as known a mask of pixels that it draws first (pixel_order)"
+                )
             known = (torch.arange(height) < known)[:, None].expand(height, width)
         if known.shape not in ((height, width), (len(image), height, width)):
             raise UserError(f"the mask's shape is {list(known.shape)}, and must be {[height, width]}, or one per image")
+        label = checked_label(label, self.num_classes, self.device)
         x = self.pixels.observe(image.to(self.device), generator).clone()
         *_, x = self._drawn(x, known, label, generator, temperature, True)
         return x
@@ -193,18 +197,12 @@ class Autoregressive(ObjectiveModule):
         cached: bool,
     ) -> Iterator[Tensor]:
         """Draws what is not known of x; yields x as `draw_pixels` does."""
-        temperature = 1.0 if temperature is None else temperature
-        if not temperature > 0:
-            raise UserError(f"the temperature is {temperature}, and must be above 0")
-        label = checked_label(label, self.num_classes, self.device)
         num, _, height, width = x.shape
-        u = rand((num, height * width, self.network.groups, self._num_uniforms), generator, self.device)
         dtype = next(self.network.parameters()).dtype
         x, known = x.to(self.device, dtype), known.to(self.device).expand(num, height, width)
+        some = known if known.any() else None
         with evaluating(self.network):
-            yield from draw_pixels(
-                self.network, self.pixels, x, u, label, known if known.any() else None, temperature, cached
-            )
+            yield from draw_pixels(self.network, self.pixels, x, label, generator, some, temperature, cached)
 
     @property
     def pixel_order(self) -> Sequence[tuple[int, int]]:

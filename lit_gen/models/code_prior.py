@@ -21,8 +21,7 @@ from torch.optim import Adam
 from lit_gen.contracts import Batch, Generators, Shape, SupportsCodes
 from lit_gen.errors import UserError
 from lit_gen.functional.categorical_pixels import CategoricalPixels
-from lit_gen.functional.class_labels import checked_label
-from lit_gen.functional.noise import rand, randint
+from lit_gen.functional.class_labels import checked_label, drawn_label
 from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.drawing import draw_pixels, pixel_log_prob
 from lit_gen.nn.factories import CausalNetworkFactory
@@ -145,16 +144,10 @@ class CodePrior(ObjectiveModule):
         cached: bool = True,
     ) -> Tensor:
         """Draws codes, int64 [num, h, w]; arguments as for `sample`."""
-        temperature = 1.0 if temperature is None else temperature
-        if not temperature > 0:
-            raise UserError(f"the temperature is {temperature}, and must be above 0")
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
-        label = checked_label(label, self.num_classes, self.device)
-        u = rand((num, math.prod(self.code_shape), 1, 1), generator, self.device)
-        x = u.new_zeros((num, 1, *self.code_shape), dtype=next(self.network.parameters()).dtype)
+        label = drawn_label(label, num, self.num_classes, generator, self.device)
+        x = next(self.network.parameters()).new_zeros((num, 1, *self.code_shape))
         with evaluating(self.network):
-            for _ in draw_pixels(self.network, self.pixels, x, u, label, None, temperature, cached):
+            for _ in draw_pixels(self.network, self.pixels, x, label, generator, None, temperature, cached):
                 pass
         return self.pixels.level(x[:, 0])
 

@@ -15,6 +15,7 @@ __all__ = [
     "MapDecoderFactory",
     "DenoiserFactory",
     "CausalNetworkFactory",
+    "ContextNetworkFactory",
     "RecurrentLayerFactory",
 ]
 
@@ -24,6 +25,7 @@ from torch import nn
 
 from lit_gen.contracts import Shape
 from lit_gen.nn.causal_network import CausalNetwork
+from lit_gen.nn.context_network import ContextNetwork
 from lit_gen.nn.recurrent_layer import RecurrentLayer
 
 
@@ -132,6 +134,14 @@ class CausalNetworkFactory(Protocol):
     def __call__(
         self, *, input_shape: Shape, num_outputs: int, groups: int, num_classes: int | None
     ) -> CausalNetwork: ...
+
+
+class ContextNetworkFactory(Protocol):
+    """Makes a `ContextNetwork`, a `CausalNetwork` that is given ``context [B, context_features, H, W]`` too."""
+
+    def __call__(
+        self, *, input_shape: Shape, num_outputs: int, groups: int, num_classes: int | None, context_features: int
+    ) -> ContextNetwork: ...
 
 
 class RecurrentLayerFactory(Protocol):

@@ -12,10 +12,11 @@ from lit_gen.contracts import Shape
 from lit_gen.nn.causal_convolution import CausalConvolution
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.downward_convolution import DownwardCache, DownwardConvolution
-from lit_gen.nn.pixelcnnpp_blocks import GatedBlock, Upsampling, normalised
+from lit_gen.nn.pixelcnnpp_blocks import GatedBlock, Upsampling
 from lit_gen.nn.pixelcnnpp_steps import PositionBlock, PositionUpsampling, RowBlock
 from lit_gen.nn.raster_stepper import RasterStepper
 from lit_gen.nn.row_cache import RowCache
+from lit_gen.nn.weight_norm import normalised
 
 
 class PixelCNNPP(CausalNetwork):
@@ -23,7 +24,8 @@ class PixelCNNPP(CausalNetwork):
 
     One stream of maps sees the rows above, the other what is above and to the left, and the first. Both are halved in
     size from one resolution to the next, and doubled again; each block on the way up sees the maps of one on the way
-    down. A pixel's channels are drawn at once (`LogisticMixturePixels`), or there is but one.
+    down. A pixel's channels are drawn at once (`LogisticMixturePixels`), or there is but one. Weights are normalised,
+    and start from the first batch of training; see `lit_gen.nn.weight_norm`.
 
     References:
         | PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications
@@ -77,8 +79,8 @@ class PixelCNNPP(CausalNetwork):
         lower = range(resolutions - 1)
         self.halve_v = nn.ModuleList(normalised(DownwardConvolution(features, features, 1, 1, stride=2)) for _ in lower)
         self.halve_h = nn.ModuleList(normalised(CausalConvolution(features, features, 1, 1, stride=2)) for _ in lower)
-        self.double_v = nn.ModuleList(normalised(Upsampling(features, 1)) for _ in lower)
-        self.double_h = nn.ModuleList(normalised(Upsampling(features, 0)) for _ in lower)
+        self.double_v = nn.ModuleList(normalised(Upsampling(features, 1), dim=1) for _ in lower)
+        self.double_h = nn.ModuleList(normalised(Upsampling(features, 0), dim=1) for _ in lower)
         self.head = normalised(CausalConvolution(features, num_outputs))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:

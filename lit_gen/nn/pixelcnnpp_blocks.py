@@ -1,34 +1,21 @@
 """Layers of PixelCNN++: gated residual blocks of shifted convolutions, and what halves and doubles maps."""
 
-__all__ = ["GatedBlock", "Upsampling", "concat_elu", "gated_sum", "normalised"]
-
-from typing import TypeVar
+__all__ = ["GatedBlock", "Upsampling", "concat_elu", "gated_sum"]
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, elu
-from torch.nn.utils.parametrizations import weight_norm
 
 from lit_gen.nn.causal_convolution import CausalConvolution
 from lit_gen.nn.downward_convolution import DownwardConvolution
+from lit_gen.nn.weight_norm import normalised
 
-_Layer = TypeVar("_Layer", bound=nn.Module)
+_SMALL = 0.1  # what a block adds at the start, as in the authors' own code
 
 
 def concat_elu(x: Tensor) -> Tensor:
     """Maps [B, C, ...] to ELUs of x and of −x, [B, 2C, ...]."""
     return elu(torch.cat([x, -x], dim=1))
-
-
-def normalised(layer: _Layer) -> _Layer:
-    """Returns the layer with the weights of each output by length and direction, g · v / ‖v‖, the same at the start.
-
-    References:
-        | Weight Normalization (Salimans & Kingma, 2016)
-        | https://arxiv.org/abs/1602.07868
-    """
-    weight_norm(layer, dim=1 if isinstance(layer, Upsampling) else 0)
-    return layer
 
 
 class GatedBlock(nn.Module):
@@ -51,10 +38,10 @@ class GatedBlock(nn.Module):
         wide = 2 * features
         if downward:
             self.first: nn.Module = normalised(DownwardConvolution(wide, features, 1, 1))
-            self.second: nn.Module = normalised(DownwardConvolution(wide, wide, 1, 1))
+            self.second: nn.Module = normalised(DownwardConvolution(wide, wide, 1, 1), size=_SMALL)
         else:
             self.first = normalised(CausalConvolution(wide, features, above=1, left=1))
-            self.second = normalised(CausalConvolution(wide, wide, above=1, left=1))
+            self.second = normalised(CausalConvolution(wide, wide, above=1, left=1), size=_SMALL)
         self.beside = nn.ModuleList(normalised(nn.Conv2d(wide, features, 1)) for _ in range(beside))
         self.embedding = None if num_classes is None else nn.Embedding(num_classes, wide)
         self.dropout = nn.Dropout(dropout)

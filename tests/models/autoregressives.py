@@ -19,6 +19,7 @@ from lit_gen.functional.logistic_mixture import LogisticMixturePixels
 from lit_gen.models import Autoregressive
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.multi_scale_network import MultiScaleNetwork
 from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
@@ -30,6 +31,7 @@ GREY, COLOUR = (1, 5, 7), (3, 4, 5)
 _GATED = partial(GatedPixelCNN, features=6, blocks=2)
 _RNN = partial(PixelRNN, features=6, blocks=2)
 _TRANSFORMER = partial(ImageTransformer, features=8, heads=2, blocks=2)
+_SCALES = partial(MultiScaleNetwork, small=_GATED, large=_GATED, features=4, blocks=1)
 # Name → shape, and the model's arguments.
 MODELS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "pixelcnn": (GREY, {"network": partial(PixelCNN, features=6, blocks=1)}),
@@ -53,10 +55,18 @@ MODELS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     ),
     "row lstm": (GREY, {"network": partial(_RNN, layer=RowLSTM), "pixels": BinaryPixels("threshold")}),
     "diagonal bilstm": (COLOUR, {"network": _RNN, "pixels": CategoricalPixels(8), "conditional": True}),
+    "two scales": (COLOUR, {"network": _SCALES, "pixels": CategoricalPixels(8), "conditional": True}),
+    "two scales, mixture": (
+        (2, 5, 5),
+        {
+            "network": partial(_SCALES, small=partial(PixelCNNPP, features=4, blocks=1, dropout=0.1)),
+            "pixels": LogisticMixturePixels(2),
+        },
+    ),
     "transformer": (COLOUR, {"network": _TRANSFORMER, "pixels": CategoricalPixels(8), "conditional": True}),
 }
 # Nothing random is done to these models' images, and steps are no larger for gradients of 0 but for the last digit.
-EXACT = ("gated", "gated, colours", "pixelcnn++, classes", "row lstm", "diagonal bilstm", "transformer")
+EXACT = ("gated", "gated, colours", "pixelcnn++, classes", "row lstm", "diagonal bilstm", "two scales", "transformer")
 SGD = {"optimizer": partial(torch.optim.SGD, lr=0.001)}
 
 

@@ -11,6 +11,7 @@ from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.diagonal_bilstm import DiagonalBiLSTM
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.multi_scale_network import MultiScaleNetwork
 from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
@@ -22,6 +23,7 @@ _PLUS = partial(PixelCNNPP, features=6, blocks=1)
 _ROW = partial(PixelRNN, layer=RowLSTM, features=6, blocks=2, kernel_size=3)
 _DIAGONAL = partial(PixelRNN, layer=DiagonalBiLSTM, features=6, blocks=1, kernel_size=3)
 _TRANSFORMER = partial(ImageTransformer, features=8, heads=2, blocks=2)
+_SCALES = partial(MultiScaleNetwork, small=_GATED, large=_GATED, features=8)
 # Name → what makes it, its shape (planes, height, width), its numbers for a pixel, its groups.
 NETWORKS: dict[str, tuple[Callable[..., CausalNetwork], tuple[int, int, int], int, int]] = {
     "pixelcnn": (partial(PixelCNN, features=12, blocks=2), (1, 5, 4), 2, 1),
@@ -42,6 +44,10 @@ NETWORKS: dict[str, tuple[Callable[..., CausalNetwork], tuple[int, int, int], in
     "transformer": (_TRANSFORMER, (1, 5, 4), 2, 1),
     "transformer, channels": (_TRANSFORMER, (3, 4, 5), 6, 3),
     "transformer, planes": (_TRANSFORMER, (4, 3, 4), 2, 2),
+    "two scales": (_SCALES, (1, 5, 4), 2, 1),
+    "two scales, channels": (partial(_SCALES, small=_TRANSFORMER), (3, 4, 5), 3, 3),
+    "two scales, planes": (partial(_SCALES, small=_DIAGONAL, stride=3), (4, 5, 4), 2, 2),
+    "three scales": (partial(_SCALES, small=_SCALES), (1, 5, 5), 2, 1),
 }
 
 

@@ -71,12 +71,20 @@ def small_networks(model: dict[str, Any]) -> dict[str, Any]:
         given = model.get("init_args", {}).get(role, getattr(default, "__name__", None))
         if given is None:
             continue
-        given = {"class_path": given} if isinstance(given, str) else given
-        owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])
-        accepted = inspect.signature(owner.__init__).parameters
-        small = {key: value for key, value in SMALL.items() if key in accepted}
-        networks[role] = {"class_path": given["class_path"], "init_args": {**given.get("init_args", {}), **small}}
+        networks[role] = _shrunk({"class_path": given} if isinstance(given, str) else given)
     return networks
+
+
+def _shrunk(given: dict[str, Any]) -> dict[str, Any]:
+    """Returns a network's settings made small, those of networks that it is made of too."""
+    owner = next(o for o in _subclasses(torch.nn.Module) if o.__name__ == given["class_path"].rpartition(".")[2])
+    accepted = inspect.signature(owner.__init__).parameters
+    own = {
+        key: _shrunk(value) if isinstance(value, dict) and "class_path" in value else value
+        for key, value in given.get("init_args", {}).items()
+    }
+    small = {key: value for key, value in SMALL.items() if key in accepted}
+    return {"class_path": given["class_path"], "init_args": {**own, **small}}
 
 
 def tiny(name: str) -> AdversarialModule:

@@ -1,5 +1,6 @@
 """Every autoregressive network: what it sees, what it does not, and its stepper, which gives the same numbers."""
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -11,11 +12,13 @@ from torch import Tensor
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
+from lit_gen.nn.multi_scale_network import MultiScaleNetwork
 from lit_gen.nn.naive_stepper import NaiveStepper
 from lit_gen.nn.pixel_rnn import PixelRNN
 from lit_gen.nn.pixelcnn import PixelCNN
 from lit_gen.nn.pixelcnnpp import PixelCNNPP
 from lit_gen.nn.row_lstm import RowLSTM
+from lit_gen.nn.weight_norm import normalised
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -54,6 +57,7 @@ def test_conditional_networks_are_causal_too(label: int) -> None:
         "pixelcnn++, two",
         "diagonal bilstm, planes",
         "transformer, planes",
+        "two scales, planes",
     ):
         assert seen(made(name, CLASSES), torch.tensor([label])).triu().eq(0).all(), name
 
@@ -117,10 +121,14 @@ def test_classes_change_the_numbers(name: str) -> None:
     assert (first - second).abs().amax(dim=0).gt(0).all()
 
 
+_GATED = partial(GatedPixelCNN, features=4, blocks=2)
+_SCALES = partial(MultiScaleNetwork, small=_GATED, large=_GATED)
+
+
 @pytest.mark.parametrize(
     "factory",
-    [PixelCNN, GatedPixelCNN, PixelCNNPP, PixelRNN, partial(PixelRNN, layer=RowLSTM), ImageTransformer],
-    ids=["pixelcnn", "gated", "pixelcnn++", "diagonal bilstm", "row lstm", "transformer"],
+    [PixelCNN, GatedPixelCNN, PixelCNNPP, PixelRNN, partial(PixelRNN, layer=RowLSTM), ImageTransformer, _SCALES],
+    ids=["pixelcnn", "gated", "pixelcnn++", "diagonal bilstm", "row lstm", "transformer", "two scales"],
 )
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 1), (3, 7)])
 def test_any_size(factory: Callable[..., CausalNetwork], size: tuple[int, int]) -> None:
@@ -145,6 +153,7 @@ def test_what_does_not_fit_is_refused() -> None:
         partial(PixelRNN, (1, 4, 4), 1, 1, kernel_size=2),
         partial(PixelRNN, (1, 4, 4), 1, 1, layer=partial(RowLSTM, kernel_size=2)),
         partial(ImageTransformer, (1, 4, 4), 1, 1, features=6, heads=4),
+        partial(_SCALES, (1, 4, 4), 1, 1, stride=1),
     ):
         with pytest.raises(ValueError):
             wrong()
@@ -154,6 +163,50 @@ def test_dropout_acts_in_training_alone() -> None:
     factory, shape, num_outputs, groups = NETWORKS["pixelcnn++"]
     network = factory(input_shape=shape, num_outputs=num_outputs, groups=groups)
     x = torch.randn(1, *shape)
-    assert not torch.equal(network(x), network(x))
-    network.eval()
-    assert torch.equal(network(x), network(x))
+    with torch.no_grad():  # with gradients the first pass would set the weights' start
+        assert not torch.equal(network(x), network(x))
+        network.eval()
+        assert torch.equal(network(x), network(x))
+
+
+def _plus() -> PixelCNNPP:
+    torch.manual_seed(0)
+    return PixelCNNPP((2, 6, 5), 3, 1, features=4, blocks=1, resolutions=2, dropout=0.0).train()
+
+
+def test_normalised_weights_start_from_the_first_batch_of_training_and_from_no_other() -> None:
+    network, x = _plus(), 2 + 3 * torch.randn(16, 2, 6, 5)
+    fresh = copy.deepcopy(network.state_dict())
+    with torch.no_grad():
+        network(x)  # sampled, not trained
+    network.eval()(x)
+    assert all(torch.equal(value, fresh[key]) for key, value in network.state_dict().items())
+    outputs: dict[str, Tensor] = {}
+    for name, layer in network.named_modules():
+        if hasattr(layer, "initialised"):
+            layer.register_forward_hook(lambda _, __, y, name=name: outputs.update({name: y}))
+    network.train()(x)
+    assert len(outputs) == sum(key.endswith("initialised") for key in fresh) > 20
+    for name, y in outputs.items():
+        size = 0.1 if name.endswith("second") else 1.0
+        torch.testing.assert_close(y.mean(dim=(0, 2, 3)), torch.zeros(y.shape[1]), atol=1e-5, rtol=0, msg=name)
+        torch.testing.assert_close(y.std(dim=(0, 2, 3), correction=0), torch.full((y.shape[1],), size), msg=name)
+    started = copy.deepcopy(network.state_dict())
+    again = _plus()
+    again.load_state_dict(started)
+    for one in (network, again, copy.deepcopy(network)):
+        one(7 * x + 1)
+        assert all(torch.equal(value, started[key]) for key, value in one.state_dict().items())
+    # Weights of before there was a start.
+    trained = {key: value for key, value in fresh.items() if not key.endswith("initialised")}
+    again.load_state_dict(trained)
+    again(x)
+    assert all(torch.equal(value, trained[key]) for key, value in again.state_dict().items() if key in trained)
+
+
+def test_what_does_not_vary_keeps_its_length() -> None:
+    layer = normalised(torch.nn.Conv2d(1, 2, 1))
+    weight = layer.weight.detach().clone()
+    y = layer(torch.ones(3, 1, 2, 2))
+    torch.testing.assert_close(y, torch.zeros_like(y), atol=1e-6, rtol=0)
+    torch.testing.assert_close(layer.weight, weight)
