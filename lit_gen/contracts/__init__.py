@@ -12,6 +12,7 @@ __all__ = [
     "Shape",
     "SupportsAttributes",
     "SupportsChannelData",
+    "SupportsClassifierGuidance",
     "SupportsCodes",
     "SupportsDiscriminator",
     "SupportsEncode",
@@ -55,6 +56,7 @@ from lit_gen.contracts.networks import (
     SupportsFeatureMaps,
 )
 from lit_gen.contracts.sampling import (
+    SupportsClassifierGuidance,
     SupportsCodes,
     SupportsEncode,
     SupportsGenerate,

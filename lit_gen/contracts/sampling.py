@@ -1,6 +1,7 @@
 """What models promise that draw images: from nothing, from latents, from images' own latents."""
 
 __all__ = [
+    "SupportsClassifierGuidance",
     "SupportsCodes",
     "SupportsEncode",
     "SupportsGenerate",
@@ -13,7 +14,7 @@ __all__ = [
     "SupportsTruncation",
 ]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -38,6 +39,29 @@ class SupportsSample(Protocol):
 
         Returns:
             Images in [−1, 1], shape [N, C, H, W].
+        """
+
+
+@runtime_checkable
+class SupportsClassifierGuidance(Protocol):
+    """A model whose samples can follow labels that it need not know, by the gradient of a classifier."""
+
+    image_shape: Shape
+
+    def sample_by_classifier(
+        self,
+        label: Tensor,
+        classify: Callable[[Tensor], Tensor],
+        scale: float,
+        generator: Generators | None = None,
+    ) -> Tensor:
+        """Draws images in [−1, 1], shape [N, C, H, W].
+
+        Arguments:
+            label: Class labels, shape [N].
+            classify: Maps images in about [−1, 1], [N, C, H, W], to logits [N, K]; gradients pass.
+            scale: The weight of the classifier's gradient, 0 or more.
+            generator: The source of randomness; see `SupportsSample.sample`.
         """
 
 

@@ -10,7 +10,7 @@ __all__ = ["Diffusion"]
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -21,6 +21,7 @@ from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.at_least_float32 import at_least_float32
 from lit_gen.functional.class_labels import checked_label
+from lit_gen.functional.classifier_guidance import guided_by, of_clean_images
 from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, VariationalBound
 from lit_gen.functional.diffusion_process import DiffusionProcess
 from lit_gen.functional.diffusion_weighting import DiffusionWeighting, SimpleWeighting
@@ -202,8 +203,23 @@ class Diffusion(ObjectiveModule):
         z = self.latents(num, generator)
         if label is None and self.num_classes is not None:
             label = randint(self.num_classes, num, generator, self.device)
-        noise = self._like(z.view(num, *self.image_shape), generator)
-        return _last(self._chain(z, label, noise, guidance))
+        return self._drawn(z, self.denoiser(label, guidance), generator)
+
+    @torch.no_grad()
+    def sample_by_classifier(
+        self, label: Tensor, classify: Callable[[Tensor], Tensor], scale: float, generator: Generators | None = None
+    ) -> Tensor:
+        """Draws images that a classifier takes for their labels [N]; see `SupportsClassifierGuidance`.
+
+        If the model is conditional it knows the labels, too, and is guided by them as in `sample`.
+        """
+        label = label.to(self.device)
+        denoise = self.denoiser(None if self.num_classes is None else label)
+        guided = guided_by(denoise, of_clean_images(classify), label, scale)
+        return self._drawn(self.latents(len(label), generator), guided, generator)
+
+    def _drawn(self, z: Tensor, denoise: Denoiser, generator: Generators | None) -> Tensor:
+        return _last(self._chain(z, denoise, self._like(z.view(-1, *self.image_shape), generator)))
 
     def latents(self, num: int, generator: Generators | None = None) -> Tensor:
         """Draws the noise that samples start from, of variance 1, shape [num, D]."""
@@ -212,20 +228,19 @@ class Diffusion(ObjectiveModule):
     @torch.no_grad()
     def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Maps noise [B, D] and labels [B] to images [B, C, H, W]; what is random on the way is the same for all."""
-        return _last(self._chain(z, label, self._fixed_noise(z)))
+        return _last(self._chain(z, self.denoiser(label), self._fixed_noise(z)))
 
     @torch.no_grad()
     def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:
         """Returns what noise [B, D] becomes step by step, [B, D] each: itself first, data last."""
-        chain = self._chain(z, label, self._fixed_noise(z))
+        chain = self._chain(z, self.denoiser(label), self._fixed_noise(z))
         return [z, *(state.x.flatten(1) for state in list(chain)[1:])]
 
-    def _chain(self, z: Tensor, label: Tensor | None, noise: Noise, guidance: float | None = None) -> Iterator[State]:
+    def _chain(self, z: Tensor, denoise: Denoiser, noise: Noise) -> Iterator[State]:
         """Yields the states of a chain that starts from noise [B, D] of variance 1."""
         dtype = next(self.network.parameters()).dtype
         x = self.noise_schedule.prior_std * z.to(dtype).view(-1, *self.image_shape)
-        levels, denoise = self.sampler.levels(self.noise_schedule), self.denoiser(label, guidance)
-        return self.sampler.chain(x, levels, denoise, lambda: noise().to(dtype))
+        return self.sampler.chain(x, self.sampler.levels(self.noise_schedule), denoise, lambda: noise().to(dtype))
 
     def _like(self, image: Tensor, generator: Generators | None) -> Noise:
         return lambda: randn(image.shape, generator, self.device).to(image.dtype)

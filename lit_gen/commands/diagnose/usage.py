@@ -10,7 +10,11 @@ _OUTPUT = Option("--output", "FOLDER", "where figure and table are written, in p
 _SEED = Option("--seed", "SEED", "seeds latents and all other random numbers (default: 0)")
 _CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder; or last, or best: of the newest run")
 _SHARED = (
-    Option("--weights", "ema|raw", "averaged weights where there are some, or those last trained (default: ema)"),
+    Option(
+        "--weights",
+        "ema|raw",
+        "averaged weights, or those last trained; ema:IMAGES: of another half-life (default: ema)",
+    ),
     Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)"),
     Option("--runs", "DIR", "the folder that all runs lie in (default: runs)"),
     Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name"),
