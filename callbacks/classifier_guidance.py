@@ -47,6 +47,10 @@ class ClassifierGuidance:
                 f"the model's images are of shape {list(model.image_shape)}, and those that a classifier can be "
                 f"trained on of {list(data.image_shape)}: it cannot guide the model"
             )
+        if data.num_classes is None:
+            raise UserError(
+                f"the images of {data.name} have no labels to train a classifier on that could guide samples"
+            )
         self.classifier.prepare(data, device)
 
     def of(self, model: Any) -> "GuidedModel":

@@ -234,10 +234,11 @@ class Evaluation(Callback):
         with self._budget.measured(), inference(trainer, pl_module, weights):
             if self._evaluator is not None:
                 assert isinstance(pl_module, SupportsSample), "setup has seen to that"
-                guided, named = pl_module, weights
+                sampler: SupportsSample = pl_module
+                named = weights
                 if self._guidance is not None:
-                    guided, named = self._guidance.of(pl_module), self._guidance.named(weights)
-                self.last_result = self._evaluator.evaluate(self._samples(guided, pl_module.device), named)
+                    sampler, named = self._guidance.of(pl_module), self._guidance.named(weights)
+                self.last_result = self._evaluator.evaluate(self._samples(sampler, pl_module.device), named)
                 results.append(self.last_result)
             for scorer in self._scorers:
                 results += scorer.score(pl_module, trainer.strategy.root_device, weights)

@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
@@ -69,6 +69,8 @@ def run(arguments: Sequence[str]) -> int:
     device = choose_device(config.device)
     sets, images, judges = split_names(config.metrics)
     guidance = None if config.classifier_guidance is None else ClassifierGuidance(config.classifier_guidance)
+    if guidance and not sets:
+        raise UserError("--classifier_guidance is for samples, which none of these metrics looks at: leave it out")
     made = instantiate(parser, config)
     evaluator = _chosen(Evaluator, made, names, sets)
     scorers: list[Scorer] = []
@@ -93,7 +95,8 @@ def run(arguments: Sequence[str]) -> int:
         scorer.prepare(model, data, device)
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
-        sampler, generated = model, weights
+        sampler: Any = model
+        generated = weights
         if guidance:
             guidance.prepare(model, data, device)
             sampler, generated = guidance.of(model), guidance.named(weights)
@@ -108,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
             for index in evaluator.indices():
                 label = evaluator.labels(index)
                 on_device = None if label is None else label.to(device)
-                yield index, draw(sampler, seed, index.tolist(), on_device), label  # type: ignore[arg-type]
+                yield index, draw(sampler, seed, index.tolist(), on_device), label
 
         results.append(evaluator.evaluate_seeds(batches, generated))
     for scorer in scorers:

@@ -5,6 +5,7 @@ __all__ = [
     "SupportsCodes",
     "SupportsEncode",
     "SupportsGenerate",
+    "SupportsLatentMaps",
     "SupportsLatents",
     "SupportsReconstruct",
     "SupportsRows",
@@ -148,6 +149,26 @@ class SupportsCodes(Protocol):
 
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Maps codes, int64 [B, h, w], to images in [−1, 1], [B, C, H, W]."""
+
+
+@runtime_checkable
+class SupportsLatentMaps(Protocol):
+    """A model that turns images into maps of numbers and back: what a diffusion model of latents is trained on.
+
+    ``decode_map(encode_map(image))`` is ``reconstruct(image)``.
+    """
+
+    image_shape: Shape
+
+    @property
+    def latent_shape(self) -> Shape:
+        """The channels, height and width (D, h, w) of an image's map."""
+
+    def encode_map(self, image: Tensor) -> Tensor:
+        """Maps images in [−1, 1], [B, C, H, W], to maps [B, D, h, w], without noise and before any rounding."""
+
+    def decode_map(self, z: Tensor) -> Tensor:
+        """Maps maps [B, D, h, w], rounded here if codes are wanted, to images in [−1, 1], [B, C, H, W]."""
 
 
 @runtime_checkable

@@ -26,8 +26,8 @@ class DiT(nn.Module):
     so each block starts as the identity; the last layer starts at zero. Where patches lie is told by sines and cosines
     of their rows and columns. Images that patches do not divide are padded by mirroring and cropped back.
 
-    With its defaults it is DiT-S/4; 384, 768, 1024 or 1152 features with 6, 12, 16 or 16 heads and 12, 12, 24 or 28
-    blocks are S, B, L and XL.
+    With its defaults it is DiT-S/4; widths of 384, 768, 1024 and 1152 with 6, 12, 16 and 16 heads and depths of 12,
+    12, 24 and 28 are S, B, L and XL.
 
     References:
         | Scalable Diffusion Models with Transformers (Peebles & Xie, 2023), section 3.2, table 1
@@ -38,9 +38,10 @@ class DiT(nn.Module):
         num_classes: The number of classes, None if there are none.
         num_outputs: The channels of what is said of an image; as many as it has by default.
         patch_size: The side of patches, in pixels; the cost falls with its fourth power where attention dominates.
-        features: The numbers of each patch.
+        width: The numbers of each patch. (It and `depth` have other names than the U-Net's `features` and `blocks`,
+            whose values the command line's parser would hand on.)
         heads: The heads of attention, which divide them.
-        blocks: The blocks of attention and of a dense network of one hidden layer.
+        depth: The number of blocks of attention and of a dense network of one hidden layer.
         expansion: How many times wider that layer is.
     """
 
@@ -52,25 +53,25 @@ class DiT(nn.Module):
         num_classes: int | None = None,
         num_outputs: int | None = None,
         patch_size: int = 4,
-        features: int = 384,
+        width: int = 384,
         heads: int = 6,
-        blocks: int = 12,
+        depth: int = 12,
         expansion: int = 4,
     ) -> None:
         super().__init__()
-        if min(patch_size, features, heads, blocks, expansion) < 1:
-            raise UserError("DiT's patch_size, features, heads, blocks and expansion must be at least 1")
-        if features % heads:
-            raise UserError(f"DiT's features are {features}, and must be a multiple of its heads, {heads}")
+        if min(patch_size, width, heads, depth, expansion) < 1:
+            raise UserError("DiT's patch_size, width, heads, depth and expansion must be at least 1")
+        if width % heads:
+            raise UserError(f"DiT's width is {width}, and must be a multiple of its heads, {heads}")
         self.image_shape, self.num_classes, self.patch_size = tuple(image_shape), num_classes, patch_size
         rows, columns = (-(-side // patch_size) for side in image_shape[1:])
         # Not of the state: they follow from the sizes.
-        self.register_buffer("positions", _positions(rows, columns, features), persistent=False)
-        self.embedding = TimeEmbedding(_WAVES, features, num_classes)
-        self.first = nn.Conv2d(image_shape[0], features, patch_size, stride=patch_size)
-        self.blocks = nn.ModuleList(_Block(features, heads, expansion) for _ in range(blocks))
-        self.modulation = nn.Linear(features, 2 * features)
-        self.last = nn.Linear(features, patch_size**2 * (num_outputs or image_shape[0]))
+        self.register_buffer("positions", _positions(rows, columns, width), persistent=False)
+        self.embedding = TimeEmbedding(_WAVES, width, num_classes)
+        self.first = nn.Conv2d(image_shape[0], width, patch_size, stride=patch_size)
+        self.blocks = nn.ModuleList(_Block(width, heads, expansion) for _ in range(depth))
+        self.modulation = nn.Linear(width, 2 * width)
+        self.last = nn.Linear(width, patch_size**2 * (num_outputs or image_shape[0]))
         self._initialise()
 
     def _initialise(self) -> None:

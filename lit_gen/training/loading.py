@@ -13,7 +13,8 @@ from pytorch_lightning import LightningDataModule, LightningModule
 
 from lit_gen.errors import UserError
 from lit_gen.training.averaged_weights import chosen_weights
-from lit_gen.training.recording import UNRECORDED
+from lit_gen.training.module import GenerativeModule
+from lit_gen.training.recording import UNRECORDED, recorded
 from lit_gen.training.trust import check_trusted
 
 _TO_REBUILD: dict[str, type] = {"state_dict": Mapping, "hyper_parameters": Mapping}
@@ -83,7 +84,10 @@ def load_model(
 
 def build_model(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningModule:
     """Builds the model of a checkpoint as it was before training, newly initialised; see `load`."""
-    return _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
+    model = _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
+    if isinstance(model, GenerativeModule):  # not what the parser made of it, of which little can be described again
+        model.record_instead(list(model.hparams), {**checkpoint["hyper_parameters"], **recorded(arguments)})
+    return model
 
 
 def build_data(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningDataModule:

@@ -67,3 +67,6 @@ def test_what_cannot_be_is_one_line(lit_gen, diffusion, trained):
     ):
         said = lit_gen("sample", "--ckpt_path", run, "--output", "y.png", "--classifier_guidance", value)
         assert said.status == 2 and message in said.err
+    arguments = ("--ckpt_path", diffusion, "--metrics", "bpd", "--device", "cpu", "--classifier_guidance", 2)
+    said = lit_gen("evaluate", *arguments)
+    assert said.status == 2 and "none of these metrics looks at" in said.err

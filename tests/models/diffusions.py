@@ -31,7 +31,7 @@ from lit_gen.training.strategy import AdversarialDDPStrategy
 CLASSES, BATCH = 3, 8
 IMAGE, POINT = (1, 5, 7), (2, 1, 1)
 UNET = partial(DiffusionUNet, features=8, multipliers=(1, 2), blocks=1, attention=(4,))
-TRANSFORMER = partial(DiT, patch_size=2, features=12, heads=2, blocks=2)
+TRANSFORMER = partial(DiT, patch_size=2, width=12, heads=2, depth=2)
 DENSE = partial(DenseDenoiser, width=16, depth=2)
 FLOW = {"noise_schedule": RectifiedFlowSchedule(), "parameterisation": VelocityPrediction()}
 EXACT = {"likelihood": ProbabilityFlow("exact", 1e-3, 1e-3)}

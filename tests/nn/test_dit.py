@@ -14,7 +14,7 @@ from lit_gen.nn.dit import DiT
 
 def small(shape: tuple[int, int, int], num_classes: int | None = None, **arguments: Any) -> DiT:
     torch.manual_seed(0)
-    return DiT(shape, num_classes, **({"patch_size": 2, "features": 12, "heads": 3, "blocks": 2} | arguments))
+    return DiT(shape, num_classes, **({"patch_size": 2, "width": 12, "heads": 3, "depth": 2} | arguments))
 
 
 def stirred(network: DiT) -> DiT:
@@ -37,13 +37,13 @@ def test_images_of_any_size_start_at_zero(shape: tuple[int, int, int], patch_siz
 
 
 @pytest.mark.parametrize(
-    ("blocks", "features", "heads", "millions"),
+    ("depth", "width", "heads", "millions"),
     [(12, 384, 6, 33.0), (12, 768, 12, 130.5), (24, 1024, 16, 458.1), (28, 1152, 16, 675.1)],
 )
-def test_it_has_as_many_parameters_as_the_paper_says(blocks: int, features: int, heads: int, millions: float) -> None:
+def test_it_has_as_many_parameters_as_the_paper_says(depth: int, width: int, heads: int, millions: float) -> None:
     """Of the latents of 256 × 256 images, with patches of 2 × 2: table 4; fixed positions are counted there."""
     with torch.device("meta"):
-        network = DiT((4, 32, 32), 1000, 8, patch_size=2, features=features, heads=heads, blocks=blocks)
+        network = DiT((4, 32, 32), 1000, 8, patch_size=2, width=width, heads=heads, depth=depth)
     count = sum(parameter.numel() for parameter in network.parameters()) + network.positions.numel()
     assert count / 1e6 == pytest.approx(millions, abs=0.051)
 
@@ -59,7 +59,7 @@ def test_blocks_start_as_the_identity() -> None:
 
 
 def test_a_block_is_that_of_the_paper() -> None:
-    block = stirred(small((1, 6, 6), features=12, heads=3)).double().blocks[0]
+    block = stirred(small((1, 6, 6), width=12, heads=3)).double().blocks[0]
     h, e = torch.randn(2, 5, 12, dtype=torch.float64), torch.randn(2, 12, dtype=torch.float64)
     gain1, bias1, gate1, gain2, bias2, gate2 = block.modulation(e)[:, None].chunk(6, dim=-1)
     norm = layer_norm(h, (12,), eps=1e-6) * (1 + gain1) + bias1
@@ -111,7 +111,7 @@ def test_every_patch_sees_all_others() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    for arguments in ({"heads": 5}, {"patch_size": 0}, {"blocks": 0}):
+    for arguments in ({"heads": 5}, {"patch_size": 0}, {"depth": 0}):
         with pytest.raises(UserError, match=f"DiT's .*{next(iter(arguments))}"):
             small((1, 8, 8), **arguments)
 
