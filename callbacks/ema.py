@@ -3,18 +3,19 @@
 __all__ = ["EMA", "Averageable", "averaged", "find_ema"]
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 
+from lit_gen.callbacks.moving_average import MovingAverage, assign
 from lit_gen.contracts import SupportsSample
 from lit_gen.errors import UserError
-from lit_gen.training.averaging import average_dtype, move_averages_, ramped_half_life, share_of_new
-from lit_gen.training.batch_norm import average_over_processes_, reestimate
+from lit_gen.training.averaged_weights import average_name, check_weights
+from lit_gen.training.batch_norm import reestimate
 from lit_gen.training.seeding import derive_seed, isolated
 
 
@@ -40,6 +41,10 @@ class EMA(Callback):
 
     A checkpoint holds the averages under ``callbacks → EMA → average`` with the names of the model's state dict.
 
+    Several averages can be kept at once, to see which memory suits a model: the first is what grids, scores and
+    commands use unless they are told another, ``--weights ema:5000`` by its half-life. A checkpoint has them under
+    ``others``; with or without them, it suits any number of half-lives.
+
     References:
         | Progressive Growing of GANs (Karras et al., 2018), section 3: averaged generators
         | https://arxiv.org/abs/1710.10196
@@ -54,6 +59,7 @@ class EMA(Callback):
         num_batches: The batches to re-estimate from.
         batch_size: Their size.
         seed: The seed of their images.
+        half_lives: Further half-lives, in images; an average of each is kept beside the first.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class EMA(Callback):
         num_batches: int = 16,
         batch_size: int = 64,
         seed: int = 0,
+        half_lives: Sequence[float] = (),
     ) -> None:
         if (half_life or 0) < 0 or (ramp_up or 0) < 0:
             raise UserError(f"EMA's half_life ({half_life}) and ramp_up ({ramp_up}) cannot be negative")
@@ -71,15 +78,23 @@ class EMA(Callback):
             raise UserError(f"EMA's buffers are '{buffers}'; they can be 'copy' or 'reestimate'")
         if num_batches < 1 or batch_size < 2:
             raise UserError("EMA's num_batches must be at least 1 and its batch_size at least 2")
+        names = [average_name(one) for one in half_lives]
+        if half_lives and (not half_life or min(half_lives) <= 0):
+            raise UserError(
+                "EMA's half_lives must be above 0, and so must half_life beside them: 0 turns averaging off"
+            )
+        if len({average_name(half_life or 0), *names}) <= len(names):
+            raise UserError(f"EMA's half_lives are {list(half_lives)} beside {half_life:g}: each must be another")
         self.half_life = half_life or 0.0
-        self.ramp_up = ramp_up
+        self.ramp_up, self.half_lives = ramp_up, tuple(half_lives)
         self.buffers = buffers
         self.num_batches, self.batch_size, self.seed = num_batches, batch_size, seed
-        self._average: dict[str, Tensor] = {}
+        self._averages = {
+            name: MovingAverage(one, ramp_up)
+            for name, one in zip(["ema", *names], [self.half_life, *half_lives], strict=True)
+        }
         self._live: dict[str, Tensor] = {}
-        self._moving: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._images_seen = 0
-        self._buffers_from: int | None = None  # the count of images at which the buffers were last brought up to date
         self._inside = False
         self._owner: int | None = None
 
@@ -100,7 +115,8 @@ class EMA(Callback):
             )
         # Averages of one model must not be swapped into the next; a checkpoint's are loaded after this.
         if self._owner not in (None, id(pl_module)):
-            self._average = {}
+            for average in self._averages.values():
+                average.load({})
         self._owner = id(pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,83 +132,101 @@ class EMA(Callback):
         # Lightning took the live weights before this hook: with averages swapped in it would have saved those.
         assert not self._inside, "a checkpoint cannot be saved while averages are swapped in"
         if self.half_life:
-            with self.swapped(pl_module):  # brings the buffers up to date
-                pass
+            for name in self._averages:
+                with self.swapped(pl_module, name):  # brings the buffers up to date
+                    pass
             checkpoint["callbacks"][self.state_key] = self.state_dict()
 
     def state_dict(self) -> dict[str, Any]:
-        if not self._average:
+        first, *others = self._averages.items()
+        if not first[1].tensors:
             return {}
-        return {"average": dict(self._average), "images_seen": self._images_seen}
+        state = {"average": dict(first[1].tensors), "images_seen": self._images_seen, "half_life": self.half_life}
+        return {**state, "others": {name: dict(average.tensors) for name, average in others}} if others else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.half_life:
-            self._average, self._images_seen = dict(state_dict["average"]), state_dict["images_seen"]
-            self._buffers_from = None
+            others = state_dict.get("others", {})
+            for name, average in self._averages.items():
+                average.load(state_dict["average"] if name == "ema" else others.get(name, {}))
+            self._images_seen = state_dict["images_seen"]
+
+    def chosen(self, weights: str) -> str:
+        """Returns the name of the weights that `swapped` puts in for these; ``raw`` if averaging is off.
+
+        Raises:
+            UserError: If no such average is kept.
+        """
+        weights = check_weights(weights)
+        if weights == "raw" or (weights == "ema" and not self.half_life):
+            return "raw"
+        if weights == average_name(self.half_life):
+            return "ema"
+        if weights not in self._averages or not self.half_life:
+            kept = ", ".join(["raw", *(self._averages if self.half_life else ())])
+            raise UserError(f"weights is '{weights}', and the EMA keeps {kept}: give its half_lives what is wanted")
+        return weights
 
     @contextlib.contextmanager
-    def swapped(self, pl_module: LightningModule) -> Iterator[None]:
-        """Puts the averages in the model, and its own weights back when the block ends, however it ends.
+    def swapped(self, pl_module: LightningModule, weights: str = "ema") -> Iterator[None]:
+        """Puts averages in the model, and its own weights back when the block ends, however it ends.
 
         Values are copied, tensors stay where they are: optimizers and compiled networks notice nothing. Within another
         such block it does nothing.
+
+        Arguments:
+            pl_module: The model.
+            weights: Which averages: ``ema``, or ``ema:5000`` by a further half-life; ``raw`` for the model's own.
         """
-        if self._inside or not self.half_life:
+        weights = self.chosen(weights)
+        if self._inside or weights == "raw":
             yield
             return
         self._bind(pl_module)
         self._move(pl_module)
+        average = self._averages[weights]
         # The live buffers are those that a copy is made of: before they are swapped out.
-        stale = self._buffers_from != self._images_seen
+        stale = average.buffers_from != self._images_seen
         if stale:
-            self._copy_buffers(pl_module)
+            average.copy_buffers(self._live, of_one_process=False)
         saved = {name: tensor.detach().clone() for name, tensor in self._live.items()}
         self._inside = True
         try:
-            _assign(self._live, self._average)
+            assign(self._live, average.tensors)
             if stale and self.buffers == "reestimate":
                 self._reestimate_buffers(pl_module)
-            self._buffers_from = self._images_seen
+                average.copy_buffers(self._live)
+            average.buffers_from = self._images_seen
             yield
         finally:
-            _assign(self._live, saved)
+            assign(self._live, saved)
             self._inside = False
 
     def _bind(self, pl_module: LightningModule) -> None:
-        """Finds the model's tensors; starts the averages from them, or takes restored ones to where they are."""
+        """Finds the model's tensors; starts averages from them, or takes restored ones to where they are.
+
+        A further average that a checkpoint does not have starts from its first.
+        """
         if not self.half_life:
             return
         assert isinstance(pl_module, Averageable)
         self._live = _state(pl_module)
+        first = self._averages["ema"]
         # Validation runs in inference mode, whose tensors could not be moved in training later.
         with torch.inference_mode(False), torch.no_grad():
-            if not self._average:
+            if not first.tensors:
                 self._images_seen = pl_module.images_seen
-                self._average = {
-                    name: tensor.detach().to(average_dtype(tensor.dtype), copy=True)
-                    for name, tensor in self._live.items()
-                }
-            if self._average.keys() != self._live.keys():
-                raise UserError("the EMA of the checkpoint is of other networks than this model's")
-            self._average = {name: self._average[name].to(tensor.device) for name, tensor in self._live.items()}
-        names = [name for name, tensor in self._live.items() if _is_averaged(tensor)]
-        self._moving = [self._average[name] for name in names], [self._live[name] for name in names]
+            for average in self._averages.values():
+                average.bind(self._live, first.tensors or self._live)
 
     def _move(self, pl_module: LightningModule) -> None:
         """Moves the averages, if images were seen since; so callbacks may use them before or after this one's turn."""
         images: int = pl_module.images_seen - self._images_seen  # type: ignore[assignment,operator]
         if images <= 0:
             return
-        half_life = ramped_half_life(self.half_life, self.ramp_up, self._images_seen)
-        move_averages_(*self._moving, share_of_new(images, half_life))
+        for average in self._averages.values():
+            average.move(images, self._images_seen)
         self._images_seen += images
-
-    @torch.no_grad()
-    def _copy_buffers(self, pl_module: LightningModule) -> None:
-        buffers = {name: tensor for name, tensor in self._live.items() if not _is_averaged(tensor)}
-        _assign({name: self._average[name] for name in buffers}, buffers)
-        statistics = ("running_mean", "running_var")
-        average_over_processes_([self._average[name] for name in buffers if name.endswith(statistics)])
 
     def _reestimate_buffers(self, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, SupportsSample)
@@ -205,8 +239,6 @@ class EMA(Callback):
         networks = [getattr(pl_module, name) for name in pl_module.averaged_networks]  # type: ignore[union-attr]
         with isolated():
             reestimate(networks, draw, self.num_batches)
-        buffers = {name: tensor for name, tensor in self._live.items() if not _is_averaged(tensor)}
-        _assign({name: self._average[name] for name in buffers}, buffers)
 
 
 def find_ema(trainer: Trainer) -> EMA | None:
@@ -215,10 +247,12 @@ def find_ema(trainer: Trainer) -> EMA | None:
     return found[0] if found else None
 
 
-def averaged(trainer: Trainer, pl_module: LightningModule) -> contextlib.AbstractContextManager[None]:
-    """Returns a context with the averages in the model, or with nothing changed if the trainer has no EMA."""
+def averaged(
+    trainer: Trainer, pl_module: LightningModule, weights: str = "ema"
+) -> contextlib.AbstractContextManager[None]:
+    """Returns a context with averages in the model, or with nothing changed if there is no EMA; see `EMA.swapped`."""
     ema = find_ema(trainer)
-    return contextlib.nullcontext() if ema is None else ema.swapped(pl_module)
+    return contextlib.nullcontext() if ema is None else ema.swapped(pl_module, weights)
 
 
 def _state(pl_module: Averageable) -> dict[str, Tensor]:
@@ -229,13 +263,3 @@ def _state(pl_module: Averageable) -> dict[str, Tensor]:
         for name, tensor in getattr(pl_module, network).state_dict(keep_vars=True).items()
         if isinstance(tensor, Tensor)
     }
-
-
-def _is_averaged(tensor: Tensor) -> bool:
-    return isinstance(tensor, nn.Parameter) and tensor.is_floating_point()
-
-
-@torch.no_grad()
-def _assign(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
-    for name, target in targets.items():
-        target.copy_(sources[name])

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lit_gen.callbacks.ema import find_ema
+from lit_gen.callbacks.classifier_guidance import ClassifierGuidance
+from lit_gen.callbacks.ema import EMA, find_ema
 from lit_gen.callbacks.evaluation_budget import EvaluationBudget, validates_last
 from lit_gen.callbacks.reporting import report
 from lit_gen.callbacks.run_folder import run_folder
@@ -25,6 +27,7 @@ from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageRe
 from lit_gen.metrics.extractors import Classifier, Extractor
 from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
+from lit_gen.training.averaged_weights import check_weights
 from lit_gen.training.seeding import isolated
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,10 @@ class Evaluation(Callback):
         lpips_network: The network of LPIPS: ``vgg``, ``alex`` or ``squeeze``.
         lpips_weights_path: A file with torchvision's weights of it; looked for and downloaded by default.
         max_share: The most of the training time, between 0 and 1, that evaluations may take; any by default.
+        weights: Which of the model's weights are scored: ``ema``, ``ema:HALF_LIFE`` if the `EMA` keeps several
+            averages, or ``raw``.
+        classifier_guidance: How far the samples of a diffusion model are guided by a classifier, if at all; see
+            `lit_gen.callbacks.classifier_guidance`.
 
     Raises:
         UserError: If a number makes no sense.
@@ -76,13 +83,15 @@ class Evaluation(Callback):
         lpips_network: Literal["vgg", "alex", "squeeze"] = "vgg",
         lpips_weights_path: str | None = None,
         max_share: float | None = None,
+        weights: str = "ema",
+        classifier_guidance: float | None = None,
     ) -> None:
         if every_n_validations < 1:
             raise UserError(f"Evaluation's every_n_validations is {every_n_validations}, and must be at least 1")
         self.metrics = tuple(metrics)
         self.extractor = Classifier() if extractor is None else extractor
         self.num_samples, self.batch_size, self.seed = num_samples, batch_size, seed
-        self.every_n_validations = every_n_validations
+        self.every_n_validations, self.weights = every_n_validations, check_weights(weights)
         self._image_settings: dict[str, Any] = {
             "num_draws": num_draws,
             "lpips_network": lpips_network,
@@ -93,6 +102,7 @@ class Evaluation(Callback):
         self._evaluator: Evaluator | None = None
         self._scorers: list[Scorer] = []
         self._validations = 0
+        self._guidance = None if classifier_guidance is None else ClassifierGuidance(classifier_guidance)
         self._budget = EvaluationBudget(max_share)
         self._monitors = ScoreMonitors()
 
@@ -101,6 +111,7 @@ class Evaluation(Callback):
         if stage == "predict" or trainer.fast_dev_run or not self.metrics:  # type: ignore[attr-defined]
             self._monitors.switch_off(trainer)
             return
+        self._chosen_weights(trainer)  # what is wrong with them is said before training
         split = "test" if stage == "test" else "val"
         data = getattr(trainer, "datamodule", None)
         if data is None:
@@ -132,6 +143,8 @@ class Evaluation(Callback):
         )
         with isolated():
             self._evaluator.prepare(cast(ImageData, data), trainer.strategy.root_device)
+            if self._guidance is not None:
+                self._guidance.prepare(pl_module, cast(ImageData, data), trainer.strategy.root_device)
 
     def _add(self, trainer: Trainer, pl_module: LightningModule, data: Any, scorer: Scorer) -> None:
         reason = scorer.misfit(pl_module, data)
@@ -185,7 +198,11 @@ class Evaluation(Callback):
             return f"{type(pl_module).__name__} does not sample"
         if not data.num_images(split):
             return f"the data have no {split} images"
-        if "fid_class" in self.metrics and getattr(pl_module, "num_classes", None) != data.num_classes:
+        if (
+            "fid_class" in self.metrics
+            and self._guidance is None
+            and getattr(pl_module, "num_classes", None) != data.num_classes
+        ):
             return f"{type(pl_module).__name__} does not draw the classes of the data, which fid_class needs"
         if data.num_classes is None and isinstance(self.extractor, Classifier):
             return (
@@ -193,6 +210,10 @@ class Evaluation(Callback):
                 "InceptionV3), or none of its metrics (--evaluation.metrics [])"
             )
         return None
+
+    def _chosen_weights(self, trainer: Trainer) -> str:
+        """Returns the name of the weights that are scored."""
+        return (find_ema(trainer) or EMA(half_life=0)).chosen(self.weights)
 
     @property
     def _is_on(self) -> bool:
@@ -208,12 +229,16 @@ class Evaluation(Callback):
             )
 
     def _evaluate(self, trainer: Trainer, pl_module: LightningModule, name: str) -> None:
-        weights = "raw" if find_ema(trainer) is None else "ema"
+        weights = self._chosen_weights(trainer)
         results: list[EvaluationResult | ImageResult] = []
-        with self._budget.measured(), inference(trainer, pl_module):
+        with self._budget.measured(), inference(trainer, pl_module, weights):
             if self._evaluator is not None:
                 assert isinstance(pl_module, SupportsSample), "setup has seen to that"
-                self.last_result = self._evaluator.evaluate(self._samples(pl_module), weights)
+                sampler: SupportsSample = pl_module
+                named = weights
+                if self._guidance is not None:
+                    sampler, named = self._guidance.of(pl_module), self._guidance.named(weights)
+                self.last_result = self._evaluator.evaluate(self._samples(sampler, pl_module.device), named)
                 results.append(self.last_result)
             for scorer in self._scorers:
                 results += scorer.score(pl_module, trainer.strategy.root_device, weights)
@@ -240,9 +265,9 @@ class Evaluation(Callback):
             log.info("Scored in %.1f s%s, %.1f %% of the time so far%s.", cost, said, 100 * share, skipped)
         self._budget.put_off = 0
 
-    def _samples(self, model: SupportsSample) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    def _samples(self, model: SupportsSample, device: torch.device) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         assert self._evaluator is not None
         for indices in self._evaluator.indices():
             label = self._evaluator.labels(indices)
-            on_device = None if label is None else label.to(cast(LightningModule, model).device)
+            on_device = None if label is None else label.to(device)
             yield indices, draw(model, self.seed, indices.tolist(), on_device), label

@@ -18,12 +18,12 @@ from lit_gen.training.seeding import derive_seed, generators, isolated
 
 
 @contextlib.contextmanager
-def inference(trainer: Trainer, pl_module: LightningModule) -> Iterator[None]:
+def inference(trainer: Trainer, pl_module: LightningModule, weights: str = "ema") -> Iterator[None]:
     """Makes a model ready to sample, and leaves no trace: weights, modes and random numbers are as they were.
 
-    Every process must enter it, whether it draws or not; see `EMA`.
+    Every process must enter it, whether it draws or not; see `EMA`. The weights are one of those that it keeps.
     """
-    with isolated(), torch.no_grad(), averaged(trainer, pl_module), evaluating(pl_module):
+    with isolated(), torch.no_grad(), averaged(trainer, pl_module, weights), evaluating(pl_module):
         yield
 
 

@@ -5,7 +5,7 @@ __all__ = ["checkpoint_parser", "choose_device", "instantiate", "load_sampler", 
 from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
@@ -15,6 +15,7 @@ from lit_gen.commands.diagnosis import diagnose, user_error
 from lit_gen.commands.runs import find_checkpoint
 from lit_gen.contracts import SupportsSample
 from lit_gen.errors import UserError
+from lit_gen.training.averaged_weights import check_weights
 from lit_gen.training.loading import load_model, read_checkpoint
 
 
@@ -27,7 +28,7 @@ def checkpoint_parser(description: str, several: bool = False) -> ArgumentParser
     else:
         parser.add_argument("--ckpt_path", type=str | None, help=text)
     parser.add_argument("--runs", type=str, default="runs", help="the folder that all runs lie in")
-    parser.add_argument("--weights", type=Literal["ema", "raw"], default="ema", help="averaged weights, or the last")
+    parser.add_argument("--weights", type=str, default="ema", help="averaged weights, ema or ema:HALF_LIFE, or raw")
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, cuda:1, …")
     parser.add_argument("--trust", type=str, nargs="+", default=[], help="packages whose classes may be named")
     parser.add_argument("--help_full", action="help", help="list every option")
@@ -41,9 +42,12 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         UserError: If one is wrong.
     """
     try:
-        return parser.parse_args(list(arguments))
+        config = parser.parse_args(list(arguments))
     except (ArgumentError, ValueError) as error:
         raise user_error(error) or diagnose(str(error), parser) from error
+    if "weights" in config:
+        check_weights(config.weights)  # before anything is read or made
+    return config
 
 
 def instantiate(parser: ArgumentParser, config: Namespace) -> Namespace:
@@ -70,7 +74,7 @@ def read_wanted(ckpt_path: str | None, runs: str) -> dict[str, Any]:
 
 
 def load_sampler(
-    checkpoint: Mapping[str, Any], weights: Literal["ema", "raw"], trust: Sequence[str], device: torch.device
+    checkpoint: Mapping[str, Any], weights: str, trust: Sequence[str], device: torch.device
 ) -> LightningModule:
     """Builds the model of a checkpoint on a device.
 

@@ -6,13 +6,14 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from lit_gen.callbacks.classifier_guidance import ClassifierGuidance
 from lit_gen.callbacks.sampling import draw
 from lit_gen.callbacks.scorers import ImageScorer, JudgeScorer, Scorer
 from lit_gen.commands.arguments import flag_values, flag_words
@@ -34,7 +35,8 @@ from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageResult, JudgeEvaluator
 from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
-from lit_gen.training.loading import averaged_state, load_model
+from lit_gen.training.averaged_weights import chosen_weights
+from lit_gen.training.loading import load_model
 
 _CLASSIFIER = "lit_gen.metrics.extractors.Classifier"
 
@@ -66,6 +68,9 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError(f"'{checkpoint['path']}' does not say which data it was trained on; name them with --data")
     device = choose_device(config.device)
     sets, images, judges = split_names(config.metrics)
+    guidance = None if config.classifier_guidance is None else ClassifierGuidance(config.classifier_guidance)
+    if guidance and not sets:
+        raise UserError("--classifier_guidance is for samples, which none of these metrics looks at: leave it out")
     made = instantiate(parser, config)
     evaluator = _chosen(Evaluator, made, names, sets)
     scorers: list[Scorer] = []
@@ -85,12 +90,17 @@ def run(arguments: Sequence[str]) -> int:
         model = load_sampler(checkpoint, config.weights, config.trust, device)
     else:
         model = load_model(checkpoint, config.weights, config.trust).to(device)
-    weights = "ema" if config.weights == "ema" and averaged_state(checkpoint) else "raw"
+    weights, _ = chosen_weights(checkpoint, config.weights)
     for scorer in scorers:  # first: whatever the model cannot do is said before anything is computed
         scorer.prepare(model, data, device)
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
-        if "fid_class" in sets and getattr(model, "num_classes", None) != data.num_classes:
+        sampler: Any = model
+        generated = weights
+        if guidance:
+            guidance.prepare(model, data, device)
+            sampler, generated = guidance.of(model), guidance.named(weights)
+        if "fid_class" in sets and getattr(sampler, "num_classes", None) != data.num_classes:
             raise UserError(
                 f"the model of '{checkpoint['path']}' does not draw the classes of {data.name}: leave out fid_class"
             )
@@ -101,9 +111,9 @@ def run(arguments: Sequence[str]) -> int:
             for index in evaluator.indices():
                 label = evaluator.labels(index)
                 on_device = None if label is None else label.to(device)
-                yield index, draw(model, seed, index.tolist(), on_device), label  # type: ignore[arg-type]
+                yield index, draw(sampler, seed, index.tolist(), on_device), label
 
-        results.append(evaluator.evaluate_seeds(batches, weights))
+        results.append(evaluator.evaluate_seeds(batches, generated))
     for scorer in scorers:
         results += scorer.score(model, device, weights)
     print("\n\n".join(result.table() for result in results))
@@ -123,6 +133,7 @@ def _parser() -> tuple[ArgumentParser, list[str], list[str]]:
     parser = checkpoint_parser("Score a checkpoint's samples against real images, or what it makes of each of them.")
     parser.add_argument("--samples", type=str | None, help="a folder of images, .npz or .npy, in place of a checkpoint")
     parser.add_argument("--output", type=str | None, help="the JSON file to write")
+    parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     names = parser.add_class_arguments(Evaluator, None, as_group=False, fail_untyped=False)
     own = parser.add_class_arguments(ImageEvaluator, None, as_group=False, fail_untyped=False, skip=set(names))

@@ -13,6 +13,7 @@ import torch
 from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor
 
+from lit_gen.callbacks.classifier_guidance import ClassifierGuidance
 from lit_gen.callbacks.sampling import draw_floats
 from lit_gen.commands.checkpointed import checkpoint_parser, choose_device, load_sampler, parse, read_wanted
 from lit_gen.commands.output import check_output, numbered, replacing_folder
@@ -47,15 +48,15 @@ def run(arguments: Sequence[str]) -> int:
     check_output(output, folder=output.suffix not in (".png", ".npz"), overwrite=options.overwrite)
     device = choose_device(options.device)
     checkpoint = read_wanted(options.ckpt_path, options.runs)
-    model = load_sampler(checkpoint, options.weights, options.trust, device)
+    model = _sampler(checkpoint, options, device)
     settings = {name: options[name] for name in ("truncation", "temperature") if options[name] is not None}
     for name in settings:
-        if name not in inspect.signature(model.sample).parameters:  # type: ignore[arg-type]
+        if name not in inspect.signature(model.sample).parameters:
             raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
     num_classes = getattr(model, "num_classes", None)
     wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
     if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):
-        return _write_points(model, options, output, settings)  # type: ignore[arg-type]
+        return _write_points(model, options, output, settings)
     if options.watch and output.suffix != ".png":
         raise UserError(f"--watch is for a grid, a .png, and --output is {output}")
     label = torch.tensor(wanted)[torch.arange(options.num_samples) % len(wanted)] if wanted else None
@@ -65,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
         columns = len(wanted) * max(1, round(math.sqrt(options.num_samples) / len(wanted)))
     parts = torch.arange(options.num_samples).split(options.batch_size)
     batches = drawn_batches(
-        model,  # type: ignore[arg-type]
+        model,
         options.seed,
         [part.tolist() for part in parts],
         [None if label is None else label[part].to(device) for part in parts],
@@ -76,6 +77,22 @@ def run(arguments: Sequence[str]) -> int:
     write_images(batches, output, label, columns)
     print(f"{options.num_samples} images: {output}")
     return 0
+
+
+def _sampler(checkpoint: Mapping[str, Any], options: Namespace, device: torch.device) -> Any:
+    """Returns the checkpoint's model, guided by a classifier of its data if that is asked for."""
+    if options.classifier_guidance is None:
+        return load_sampler(checkpoint, options.weights, options.trust, device)
+    guidance = ClassifierGuidance(options.classifier_guidance)
+    data: Any = build_data(checkpoint, options.trust)
+    model = load_sampler(checkpoint, options.weights, options.trust, device)
+    if isinstance(data, PointData):
+        raise UserError("points are no pictures, and there is no classifier of them: leave out --classifier_guidance")
+    if hasattr(data, "check"):
+        data.check()
+    data.prepare_data()
+    guidance.prepare(model, data, device)
+    return guidance.of(model)
 
 
 @torch.no_grad()
@@ -101,6 +118,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
     parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
     parser.add_argument("--temperature", type=float | None, help="likewise: see the model's sample")
+    parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
     parser.add_argument("--watch", action="store_true", help="write the grid while it is drawn, row by row")
     parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")

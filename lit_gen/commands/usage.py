@@ -27,7 +27,9 @@ _CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder
 _RUNS = Option("--runs", "DIR", "the folder that all runs lie in (default: runs)")
 _TRUST = Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name")
 _DEVICE = Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)")
-_WEIGHTS = Option("--weights", "ema|raw", "averaged weights where there are some, or those last trained (default: ema)")
+_WEIGHTS = Option(
+    "--weights", "ema|raw", "averaged weights, or those last trained; ema:IMAGES: of another half-life (default: ema)"
+)
 _CONFIGURED = (
     Option("--config", "FILE", "a YAML file, or the name of a shipped one; several are merged, later over earlier"),
     Option("--model", "CLASS", "the model, by class name"),
@@ -66,6 +68,7 @@ COMMANDS = {
             Option("--evaluation.num_samples", "N", "images drawn for a score"),
             Option("--points.every_n_steps", "N", "steps between two pictures, where the data are points"),
             Option("--ema.half_life", "IMAGES", "half-life of the averaged weights, in images"),
+            Option("--ema.half_lives", "LIST", "further ones, averages of which are kept as well, as in [5000,20000]"),
             *_LOOKUP,
         ),
         (
@@ -105,6 +108,7 @@ COMMANDS = {
             Option("--output", "PATH", "x.png: one grid; x.npz: arrays; anything else: a folder of PNG files"),
             Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
             Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
+            Option("--classifier_guidance", "W", "guide a diffusion model's samples by a classifier of its data"),
             Option("--truncation", "T", "less variety, better images: latents within ±T, styles T from their mean"),
             Option(
                 "--temperature", "T", "the same for flows (latents times T, such as 0.7) and for autoregressive models"
@@ -164,6 +168,7 @@ COMMANDS = {
             Option("", "", "(default: fid,is,kid)"),
             Option("--repeats", "N", "score N seeds, and print mean and deviation (default: 1)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
+            Option("--classifier_guidance", "W", "guide a diffusion model's samples by a classifier of its data"),
             Option("--extractor", "CLASS", "Classifier (default), InceptionV3, DINOv2, CLIP, VGG16 or TorchModule"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
             Option("--split", "NAME", "the real images: test, val or train (default: test)"),

@@ -12,6 +12,7 @@ __all__ = [
     "Shape",
     "SupportsAttributes",
     "SupportsChannelData",
+    "SupportsClassifierGuidance",
     "SupportsCodes",
     "SupportsDenoise",
     "SupportsDiscriminator",
@@ -21,6 +22,7 @@ __all__ = [
     "SupportsFeatureMaps",
     "SupportsGenerate",
     "SupportsInfluence",
+    "SupportsLatentMaps",
     "SupportsLatents",
     "SupportsLogProb",
     "SupportsNoise",
@@ -60,9 +62,11 @@ from lit_gen.contracts.networks import (
     SupportsFeatureMaps,
 )
 from lit_gen.contracts.sampling import (
+    SupportsClassifierGuidance,
     SupportsCodes,
     SupportsEncode,
     SupportsGenerate,
+    SupportsLatentMaps,
     SupportsLatents,
     SupportsReconstruct,
     SupportsRows,

@@ -1,9 +1,11 @@
 """What models promise that draw images: from nothing, from latents, from images' own latents."""
 
 __all__ = [
+    "SupportsClassifierGuidance",
     "SupportsCodes",
     "SupportsEncode",
     "SupportsGenerate",
+    "SupportsLatentMaps",
     "SupportsLatents",
     "SupportsReconstruct",
     "SupportsRows",
@@ -13,7 +15,7 @@ __all__ = [
     "SupportsTruncation",
 ]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -38,6 +40,29 @@ class SupportsSample(Protocol):
 
         Returns:
             Images in [−1, 1], shape [N, C, H, W].
+        """
+
+
+@runtime_checkable
+class SupportsClassifierGuidance(Protocol):
+    """A model whose samples can follow labels that it need not know, by the gradient of a classifier."""
+
+    image_shape: Shape
+
+    def sample_by_classifier(
+        self,
+        label: Tensor,
+        classify: Callable[[Tensor], Tensor],
+        scale: float,
+        generator: Generators | None = None,
+    ) -> Tensor:
+        """Draws images in [−1, 1], shape [N, C, H, W].
+
+        Arguments:
+            label: Class labels, shape [N].
+            classify: Maps images in about [−1, 1], [N, C, H, W], to logits [N, K]; gradients pass.
+            scale: The weight of the classifier's gradient, 0 or more.
+            generator: The source of randomness; see `SupportsSample.sample`.
         """
 
 
@@ -124,6 +149,26 @@ class SupportsCodes(Protocol):
 
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Maps codes, int64 [B, h, w], to images in [−1, 1], [B, C, H, W]."""
+
+
+@runtime_checkable
+class SupportsLatentMaps(Protocol):
+    """A model that turns images into maps of numbers and back: what a diffusion model of latents is trained on.
+
+    ``decode_map(encode_map(image))`` is ``reconstruct(image)``.
+    """
+
+    image_shape: Shape
+
+    @property
+    def latent_shape(self) -> Shape:
+        """The channels, height and width (D, h, w) of an image's map."""
+
+    def encode_map(self, image: Tensor) -> Tensor:
+        """Maps images in [−1, 1], [B, C, H, W], to maps [B, D, h, w], without noise and before any rounding."""
+
+    def decode_map(self, z: Tensor) -> Tensor:
+        """Maps maps [B, D, h, w], rounded here if codes are wanted, to images in [−1, 1], [B, C, H, W]."""
 
 
 @runtime_checkable

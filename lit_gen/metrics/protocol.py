@@ -1,6 +1,6 @@
 """How a score came about: what must be alike for two scores to be compared."""
 
-__all__ = ["MATTERS_TO", "EvaluationProtocol"]
+__all__ = ["MATTERS_TO", "EvaluationProtocol", "is_of_model"]
 
 import dataclasses
 from typing import Any
@@ -38,7 +38,9 @@ class EvaluationProtocol:
         extractor_hash: The SHA-256 of the extractor's weights.
         extractor_accuracy: A classifier's accuracy on the test split in [0, 1]; None where it is not known.
         precision: The arithmetic of the features.
-        weights: ``"ema"`` or ``"raw"``: which of a model's weights generated the images; ``"real"`` for real images.
+        weights: ``"ema"``, ``"ema:5000"`` or ``"raw"``: which of a model's weights generated the images, averaged ones
+            of the first half-life or of another, in images, or those last trained, and after a comma how else it was
+            sampled, such as ``"ema, classifier guidance 2"``; ``"real"`` for real images.
         labels: Who chose the classes of generated images: ``"model"``, or ``"balanced"``: image i is of class
             i modulo the number of classes, whatever the frequencies in the split.
         seed: The seed of the images, of subsets and of shuffling; the first of several.
@@ -96,3 +98,9 @@ class EvaluationProtocol:
         """Returns the fields in which two protocols differ: name → (this one's value, the other's)."""
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+def is_of_model(weights: str) -> bool:
+    """Whether a protocol's ``weights`` are a model's: given or real images have none."""
+    name = weights.partition(",")[0]
+    return name == "raw" or name.partition(":")[0] == "ema"

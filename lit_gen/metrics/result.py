@@ -10,7 +10,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from lit_gen.metrics.protocol import EvaluationProtocol
+from lit_gen.metrics.protocol import EvaluationProtocol, is_of_model
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class EvaluationResult:
             f"seed {protocol.seed}" if protocol.repeats == 1 else f"mean ± deviation of seeds {protocol.seed} to {last}"
         )
         # What is said of images that no model drew here, given or real ones, names no weights.
-        drawn = protocol.weights in ("ema", "raw")
-        of = f"{protocol.weights} weights" if drawn else protocol.weights
+        name, comma, how = protocol.weights.partition(",")
+        of = f"{name} weights{comma}{how}" if is_of_model(name) else protocol.weights
         classes = ", balanced classes" if protocol.labels == "balanced" else ""
         rows += [
             ("generated", f"{protocol.num_samples} images, {of}{classes}, {seeds}"),

@@ -9,6 +9,7 @@ __all__ = [
     "Diffusion",
     "GAN",
     "GaussianMixture",
+    "LatentDiffusion",
     "NormalizingFlow",
     "Pix2Pix",
     "SPADE",
@@ -28,6 +29,7 @@ from lit_gen.models.diffusion import Diffusion
 from lit_gen.models.flow import NormalizingFlow
 from lit_gen.models.gan import GAN
 from lit_gen.models.gaussian_mixture import GaussianMixture
+from lit_gen.models.latent_diffusion import LatentDiffusion
 from lit_gen.models.pix2pix import Pix2Pix
 from lit_gen.models.spade import SPADE
 from lit_gen.models.stargan import StarGAN

@@ -7,10 +7,8 @@ With codes k = encode(x),
 
 __all__ = ["CodePrior"]
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
@@ -25,7 +23,7 @@ from lit_gen.functional.class_labels import checked_label, drawn_label
 from lit_gen.nn.causal_network import CausalNetwork
 from lit_gen.nn.drawing import draw_pixels, pixel_log_prob
 from lit_gen.nn.factories import CausalNetworkFactory
-from lit_gen.training.loading import load_model, read_checkpoint
+from lit_gen.training.frozen_autoencoder import frozen_autoencoder
 from lit_gen.training.modes import evaluating
 from lit_gen.training.objective import ObjectiveModule
 from lit_gen.training.options import TrainingOptions
@@ -76,26 +74,12 @@ class CodePrior(ObjectiveModule):
         if conditional and not num_classes:
             raise UserError("model.conditional is true, but the data have no labels")
         self.num_classes = num_classes if conditional else None
-        if autoencoder is None:
-            if codes_of is None:
-                raise UserError("model.codes_of is missing: give a checkpoint of a model with codes, such as a VQVAE's")
-            checkpoint = read_checkpoint(codes_of)
-            autoencoder = load_model(checkpoint, trust=trust)
-            self._record_autoencoder(checkpoint["hyper_parameters"])
-        elif "class_path" not in (self.hparams.get("autoencoder") or ()):
-            self._record_autoencoder(autoencoder.hparams)
-        source = "model.autoencoder" if codes_of is None else f"model.codes_of '{codes_of}'"
-        if not isinstance(autoencoder, SupportsCodes):
-            raise UserError(f"{source} is a {type(autoencoder).__name__}, which does not turn images into codes")
-        if tuple(autoencoder.image_shape) != self.image_shape:
-            raise UserError(
-                f"{source} is of images of shape {list(autoencoder.image_shape)}, "
-                f"and those of the data have {list(self.image_shape)}"
-            )
-        # In training mode like the rest, of which Lightning would warn otherwise; `evaluating` where it is used.
-        self.autoencoder = autoencoder.requires_grad_(False).train()
-        self.code_shape: tuple[int, int] = (autoencoder.code_shape[0], autoencoder.code_shape[1])
-        self.pixels = CategoricalPixels(autoencoder.num_codes, one_hot=True)
+        self.autoencoder = frozen_autoencoder(
+            self, self.image_shape, "codes_of", codes_of, autoencoder, trust, (SupportsCodes,), "images into codes"
+        )
+        assert isinstance(self.autoencoder, SupportsCodes)
+        self.code_shape: tuple[int, int] = (self.autoencoder.code_shape[0], self.autoencoder.code_shape[1])
+        self.pixels = CategoricalPixels(self.autoencoder.num_codes, one_hot=True)
         layout = self.pixels.layout(1)
         try:
             self.network: CausalNetwork = network(
@@ -106,14 +90,6 @@ class CodePrior(ObjectiveModule):
             )
         except ValueError as error:
             raise UserError(f"model.network does not suit {self.pixels.levels} codes: {error}") from error
-
-    def _record_autoencoder(self, settings: Mapping[str, Any]) -> None:
-        """Writes down how the model of codes is built, rather than where it was read from."""
-        known = {name: value for name, value in settings.items() if not name.startswith("_")}
-        self.hparams["autoencoder"] = {"class_path": settings["_class_path"], "init_args": copy.deepcopy(known)}
-        for name in ("codes_of", "trust"):
-            self.hparams.pop(name, None)
-        self._hparams_initial = copy.copy(self.hparams)
 
     def objective(self, batch: Batch) -> Tensor:
         """Returns −log p of the codes of the batch's images in nats, their mean."""

@@ -8,38 +8,32 @@ noise; samplers go from noise to images by what it says:
 
 __all__ = ["Diffusion"]
 
-import math
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
-from lit_gen.functional.at_least_float32 import at_least_float32
-from lit_gen.functional.class_labels import checked_label
+from lit_gen.functional.classifier_guidance import guided_by, of_clean_images
 from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, VariationalBound
-from lit_gen.functional.diffusion_process import DiffusionProcess
 from lit_gen.functional.diffusion_weighting import DiffusionWeighting, SimpleWeighting
-from lit_gen.functional.noise import rand, randint, randn
 from lit_gen.functional.noise_schedule import NoiseSchedule
-from lit_gen.functional.optimal_transport import transported
 from lit_gen.functional.parameterisation import EpsilonPrediction, Parameterisation, VelocityPrediction
-from lit_gen.functional.sampler import Denoiser, Noise, Sampler, State, masked_chain
+from lit_gen.functional.sampler import Sampler, masked_chain
 from lit_gen.functional.samplers import Ancestral
 from lit_gen.functional.tabulated_schedules import LinearBetas
 from lit_gen.functional.time_distribution import TimeDistribution, UniformTime
 from lit_gen.nn.diffusion_unet import DiffusionUNet
 from lit_gen.nn.factories import DenoiserFactory
 from lit_gen.nn.log_variance import LogVariance
-from lit_gen.training.objective import ObjectiveModule
+from lit_gen.training.diffusion import DiffusionModule
 from lit_gen.training.options import TrainingOptions
 
 
-class Diffusion(ObjectiveModule):
+class Diffusion(DiffusionModule):
     r"""Creates a diffusion model; by default that of the paper that made them known, Algorithms 1 and 2.
 
     References:
@@ -83,8 +77,6 @@ class Diffusion(ObjectiveModule):
         options: Accumulation, clipping, compilation, memory format.
     """
 
-    averaged_networks = ("network",)
-
     def __init__(
         self,
         image_shape: Shape,
@@ -107,34 +99,40 @@ class Diffusion(ObjectiveModule):
         schedule: LRSchedulerCallable | None = None,
         options: TrainingOptions = TrainingOptions(),  # noqa: B008
     ) -> None:
+        # Not bound to the arguments' names, under which what was given is recorded.
         super().__init__(
-            image_shape, ["network", *(["uncertainty"] if learned_weighting else [])], optimizer, schedule, options
+            image_shape,
+            num_classes,
+            ["network", *(["uncertainty"] if learned_weighting else [])],
+            noise_schedule or LinearBetas(),
+            parameterisation,
+            weighting,
+            time_distribution,
+            sampler or Ancestral(),
+            conditional,
+            label_dropout,
+            guidance,
+            learned_variance,
+            bound_weight,
+            optimal_transport,
+            optimizer,
+            schedule,
+            options,
         )
-        noise_schedule, sampler = noise_schedule or LinearBetas(), sampler or Ancestral()
         likelihood = likelihood or VariationalBound()
-        if conditional and not num_classes:
-            raise UserError("model.conditional is true, but the data have no labels")
-        if not 0 <= label_dropout < 1:
-            raise UserError(f"model.label_dropout is {label_dropout}, and must be 0 or more, and less than 1")
         if self.image_shape[1:] == (1, 1) and not likelihood.of_points:
             raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
-        if learned_variance and noise_schedule.steps is None:
+        if learned_variance and self.noise_schedule.steps is None:
             raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
-        if optimal_transport and (sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
+        if optimal_transport and (self.sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
             raise UserError("model.optimal_transport needs VelocityPrediction, and a sampler without noise on its way")
-        self.num_classes = num_classes if conditional else None
-        self.noise_schedule, self.parameterisation = noise_schedule, parameterisation
-        self.process = DiffusionProcess(noise_schedule, parameterisation, learned_variance)
-        self.weighting, self.time_distribution = weighting, time_distribution
-        self.sampler, self.likelihood, self.guidance = sampler, likelihood, guidance
-        self.label_dropout, self.bound_weight = label_dropout, bound_weight
-        self.optimal_transport = optimal_transport
-        self.network: nn.Module = network(
+        self.likelihood, self.data_shape = likelihood, self.image_shape
+        self.network = network(
             image_shape=self.image_shape,
             num_classes=self.num_classes,
             num_outputs=self.image_shape[0] * (2 if learned_variance else 1),
         )
-        self.uncertainty: nn.Module | None = LogVariance() if learned_weighting else None
+        self.uncertainty = LogVariance() if learned_weighting else None
 
     @property
     def log_prob_of(self) -> str:
@@ -142,45 +140,12 @@ class Diffusion(ObjectiveModule):
         points = self.image_shape[1:] == (1, 1)
         return "points (a density)" if points else self.likelihood.what
 
-    def objective(self, batch: Batch) -> Tensor:
-        """Returns the weighted squared error of the network's output, a mean over an image's numbers and over images.
+    def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
+        return x, y[0] if y else None
 
-        With its defaults it is Algorithm 1 of the paper.
-        """
-        x, y = self.observed(batch)
-        t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
-        epsilon = randn(x.shape, None, x.device).to(x.dtype)
-        if self.optimal_transport:
-            epsilon = transported(x, epsilon)
-        if y is not None and self.num_classes is not None:
-            y = torch.where(rand((len(x),), None, x.device) < self.label_dropout, self.num_classes, y)
-        losses = self._losses(x, epsilon, t, y, self.fast("network"))
-        if self.uncertainty is not None:
-            u = at_least_float32(self.uncertainty(self.parameterisation.condition(t, self.noise_schedule)))
-            losses = losses * (-u).exp() + u
-        return losses.mean()
-
-    def _losses(self, x: Tensor, epsilon: Tensor, t: Tensor, y: Tensor | None, network: nn.Module) -> Tensor:
-        return self.process.losses(network, x, epsilon, t, y, self.weighting, self.bound_weight)
-
-    @torch.no_grad()
-    def noise_losses(self, x: Tensor, epsilon: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        """Returns the losses of images at levels of noise, [B]; see `lit_gen.contracts.SupportsNoiseLosses`."""
-        return self._losses(x, epsilon, t, label, self.network)
-
-    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Returns the loss of held-out images, without learned weights."""
-        x, y = self.observed(batch)
-        epsilon = randn(x.shape, None, x.device).to(x.dtype)
-        if self.optimal_transport:
-            epsilon = transported(x, epsilon)
-        t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
-        return {"loss/held_out": self._losses(x, epsilon, t, y, self.network).mean()}
-
-    def denoiser(self, label: Tensor | None = None, guidance: float | None = None) -> Denoiser:
-        """Returns what the network says of noisy images, as samplers want it, guided by labels [B]."""
-        w, label = self.guidance if guidance is None else guidance, checked_label(label, self.num_classes, self.device)
-        return self.process.denoiser(self.network, label, self.num_classes or 0, w)
+    def shown(self, x: Tensor) -> Tensor:
+        return x
 
     @torch.no_grad()
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
@@ -188,61 +153,23 @@ class Diffusion(ObjectiveModule):
         return self.likelihood.log_prob(image.to(self.device), self.denoiser(label, 1.0), generator)
 
     @torch.no_grad()
-    def sample(
-        self, num: int, label: Tensor | None = None, generator: Generators | None = None, guidance: float | None = None
+    def sample_by_classifier(
+        self, label: Tensor, classify: Callable[[Tensor], Tensor], scale: float, generator: Generators | None = None
     ) -> Tensor:
-        """Draws images, about in [−1, 1], or points, shape [num, C, H, W]; see `lit_gen.contracts.SupportsSample`.
+        """Draws images that a classifier takes for their labels [N]; see `SupportsClassifierGuidance`.
 
-        Arguments:
-            num: The number of images.
-            label: Their labels, shape [num]; drawn uniformly by default, if the model is conditional.
-            generator: The source of randomness.
-            guidance: How far they follow their labels, the model's own by default.
-
-        Raises:
-            UserError: If labels are given to an unconditional model, or are out of range.
+        If the model is conditional it knows the labels, too, and is guided by them as in `sample`.
         """
-        return deque(self.sample_stages(num, label, generator, guidance), maxlen=1)[0]
-
-    @torch.no_grad()
-    def sample_stages(
-        self, num: int, label: Tensor | None = None, generator: Generators | None = None, guidance: float | None = None
-    ) -> Iterator[Tensor]:
-        """Yields what becomes samples, noise first; see `sample` and `lit_gen.contracts.SupportsStages`."""
-        z = self.latents(num, generator)
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
-        noise = self._like(z.view(num, *self.image_shape), generator)
-        yield from (state.x for state in self._chain(z, label, noise, guidance))
-
-    def latents(self, num: int, generator: Generators | None = None) -> Tensor:
-        """Draws the noise that samples start from, of variance 1, shape [num, D]."""
-        return randn((num, math.prod(self.image_shape)), generator, self.device)
-
-    @torch.no_grad()
-    def generate(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Maps noise [B, D] and labels [B] to images [B, C, H, W]; what is random on the way is the same for all."""
-        return _last(self._chain(z, label, self._fixed_noise(z)))
+        label = label.to(self.device)
+        denoise = self.denoiser(None if self.num_classes is None else label)
+        guided = guided_by(denoise, of_clean_images(classify), label, scale)
+        return self.drawn(self.latents(len(label), generator), guided, generator)
 
     @torch.no_grad()
     def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:
         """Returns what noise [B, D] becomes step by step, [B, D] each: itself first, data last."""
-        chain = self._chain(z, label, self._fixed_noise(z))
+        chain = self.chain(z, self.denoiser(label), self.fixed_noise(z))
         return [z, *(state.x.flatten(1) for state in list(chain)[1:])]
-
-    def _chain(self, z: Tensor, label: Tensor | None, noise: Noise, guidance: float | None = None) -> Iterator[State]:
-        """Yields the states of a chain that starts from noise [B, D] of variance 1."""
-        dtype = next(self.network.parameters()).dtype
-        x = self.noise_schedule.prior_std * z.to(dtype).view(-1, *self.image_shape)
-        levels, denoise = self.sampler.levels(self.noise_schedule), self.denoiser(label, guidance)
-        return self.sampler.chain(x, levels, denoise, lambda: noise().to(dtype))
-
-    def _like(self, image: Tensor, generator: Generators | None) -> Noise:
-        return lambda: randn(image.shape, generator, self.device).to(image.dtype)
-
-    def _fixed_noise(self, z: Tensor) -> Noise:
-        generator = torch.Generator().manual_seed(0)
-        return lambda: randn((1, *self.image_shape), generator, z.device).expand(len(z), -1, -1, -1)
 
     @torch.no_grad()
     def vary(
@@ -260,9 +187,9 @@ class Diffusion(ObjectiveModule):
         levels = [level for level in self.sampler.levels(self.noise_schedule) if level.t <= strength + 1e-9]
         if len(levels) < 2:
             raise UserError(f"the strength is {strength}, before which the sampler has no step: take more steps")
-        noise = self._like(image, generator)
+        noise = self.noise_like(image, generator)
         x = levels[0].alpha * image.to(self.device) + levels[0].sigma * noise()
-        return _last(self.sampler.chain(x, levels, self.denoiser(label), noise))
+        return self.last(self.sampler.chain(x, levels, self.denoiser(label), noise))
 
     @torch.no_grad()
     def inpaint(
@@ -275,26 +202,7 @@ class Diffusion(ObjectiveModule):
             | appendix I.2
             | https://arxiv.org/abs/2011.13456
         """
-        image, noise = image.to(self.device), self._like(image, generator)
+        image, noise = image.to(self.device), self.noise_like(image, generator)
         x, levels = self.noise_schedule.prior_std * noise(), self.sampler.levels(self.noise_schedule)
         chain = masked_chain(self.sampler, x, levels, self.denoiser(label), noise, image, known.to(self.device))
-        return _last(chain)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns as many samples as the batch has images, of its labels if conditional."""
-        x, y = self.observed(batch)
-        return self.sample(len(x), y)
-
-    def shown(self, x: Tensor) -> Tensor:
-        """Returns images as they are; see `lit_gen.contracts.SupportsNoise`."""
-        return x
-
-    def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Returns a batch's images and, if the model is conditional, their labels."""
-        x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
-        return x, y[0] if y else None
-
-
-def _last(chain: Iterator[State]) -> Tensor:
-    """Returns the images at a chain's end, letting go of those on its way."""
-    return deque(chain, maxlen=1)[0].x
+        return self.last(chain)

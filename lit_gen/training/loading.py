@@ -5,14 +5,16 @@ __all__ = ["build_data", "build_model", "check_trusted", "load", "load_model", "
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from lit_gen.errors import UserError
-from lit_gen.training.recording import UNRECORDED
+from lit_gen.training.averaged_weights import chosen_weights
+from lit_gen.training.module import GenerativeModule
+from lit_gen.training.recording import UNRECORDED, recorded
 from lit_gen.training.trust import check_trusted
 
 _TO_REBUILD: dict[str, type] = {"state_dict": Mapping, "hyper_parameters": Mapping}
@@ -20,14 +22,13 @@ _TO_RESUME: dict[str, type] = {"state_dict": Mapping, "global_step": int, "pytor
 _MAPPINGS = ("state_dict", "loops", "callbacks", "hyper_parameters", "datamodule_hyper_parameters")
 
 
-def load(
-    path: str | Path, weights: Literal["ema", "raw"] = "ema", trust: Sequence[str] = (), **arguments: Any
-) -> LightningModule:
+def load(path: str | Path, weights: str = "ema", trust: Sequence[str] = (), **arguments: Any) -> LightningModule:
     """Loads a trained model, ready to use: in evaluation mode, with averaged weights, on the CPU.
 
     Arguments:
         path: A checkpoint file.
-        weights: ``"ema"`` for averaged weights where the checkpoint has them, ``"raw"`` for those last trained.
+        weights: ``"ema"`` for averaged weights where the checkpoint has them, ``"ema:5000"`` for those of another
+            half-life that it has, ``"raw"`` for those last trained.
         trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
         arguments: Constructor arguments that replace the recorded ones.
 
@@ -69,13 +70,11 @@ def read_checkpoint(path: str | Path, rebuild: bool = True) -> dict[str, Any]:
 
 
 def load_model(
-    checkpoint: Mapping[str, Any], weights: Literal["ema", "raw"] = "ema", trust: Sequence[str] = (), **arguments: Any
+    checkpoint: Mapping[str, Any], weights: str = "ema", trust: Sequence[str] = (), **arguments: Any
 ) -> LightningModule:
     """Builds the model of a checkpoint that was read; see `load`."""
     model = build_model(checkpoint, trust, **arguments)
-    state = dict(checkpoint["state_dict"])
-    if weights == "ema":
-        state |= averaged_state(checkpoint)
+    state = {**checkpoint["state_dict"], **chosen_weights(checkpoint, weights)[1]}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -85,12 +84,10 @@ def load_model(
 
 def build_model(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningModule:
     """Builds the model of a checkpoint as it was before training, newly initialised; see `load`."""
-    return _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
-
-
-def averaged_state(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Returns the averaged entries of the state dict, none if the run kept no average."""
-    return dict(checkpoint.get("callbacks", {}).get("EMA", {}).get("average", {}))
+    model = _build(LightningModule, checkpoint, "hyper_parameters", trust, arguments)
+    if isinstance(model, GenerativeModule):  # not what the parser made of it, of which little can be described again
+        model.record_instead(list(model.hparams), {**checkpoint["hyper_parameters"], **recorded(arguments)})
+    return model
 
 
 def build_data(checkpoint: Mapping[str, Any], trust: Sequence[str] = (), **arguments: Any) -> LightningDataModule:

@@ -6,7 +6,7 @@ import copy
 import inspect
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -64,17 +64,27 @@ class GenerativeModule(LightningModule):
             accepted = inspect.signature(cls.__init__).parameters.values()
             names = {parameter.name for parameter in accepted}
             if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in accepted):
-                for name in [name for name in self.hparams if not name.startswith("_") and name not in names]:
-                    del self.hparams[name]
-                self._hparams_initial = copy.copy(self.hparams)
+                unasked = [name for name in self.hparams if not name.startswith("_") and name not in names]
+                self.record_instead(unasked, {})
             return
         plain = {
             "_class_path": f"{cls.__module__}.{cls.__qualname__}",
             "_instantiator": "pytorch_lightning.cli.instantiate_module",
             **recorded_arguments(cls.__init__, given),
         }
-        self.hparams.clear()
-        self.hparams.update(plain)
+        self.record_instead(list(self.hparams), plain)
+
+    def record_instead(self, unwanted: Iterable[str], wanted: Mapping[str, Any]) -> None:
+        """Has checkpoints hold other arguments than those that the model was built with, but from which it can be, too.
+
+        Arguments:
+            unwanted: The names of those that they are not to hold; such as are not there do not matter.
+            wanted: Further ones by name, as plain data.
+        """
+        for name in unwanted:
+            self.hparams.pop(name, None)
+        self.hparams.update(wanted)
+        # Lightning keeps a copy for the loggers, and writes that to checkpoints.
         self._hparams_initial = copy.copy(self.hparams)
 
     @property

@@ -18,8 +18,9 @@ from lit_gen.training.seeding import derive_seed
 class QuantisedModule(AdversarialModule, abc.ABC):
     """Creates the part of a model with a codebook that does not depend on what it is trained for.
 
-    It can be asked for codes, as `lit_gen.contracts.SupportsCodes` says, and has no distribution of them: samples take
-    a prior over codes.
+    It can be asked for codes, as `lit_gen.contracts.SupportsCodes` says, or for its maps before they are quantised, as
+    `SupportsLatentMaps` does, and has no distribution of them: samples take a prior over codes, or a diffusion model
+    of the maps.
 
     Arguments:
         image_shape: The images' channels, height and width.
@@ -51,6 +52,12 @@ class QuantisedModule(AdversarialModule, abc.ABC):
         """The height and width of an image's codes."""
         return self.encoder.map_size  # type: ignore[return-value]
 
+    @property
+    def latent_shape(self) -> Shape:
+        """The channels, height and width of an image's map."""
+        height, width = self.code_shape
+        return self.quantizer.codebook.shape[1], height, width  # type: ignore[return-value,union-attr,index]
+
     def update_codebook(self) -> None:
         """Moves the codes by what they stood for in this step, and records how they are used; once per step."""
         seed = derive_seed(self.run_seed, "restart", self.step)
@@ -66,6 +73,16 @@ class QuantisedModule(AdversarialModule, abc.ABC):
         """Maps codes, int64 [B, h, w], to images in [−1, 1], [B, C, H, W]."""
         e = self.quantizer.look_up(codes.to(self.device))  # type: ignore[operator]
         return at_least_float32(self.decoder(e)).clamp(-1, 1)
+
+    @torch.no_grad()
+    def encode_map(self, image: Tensor) -> Tensor:
+        """Maps images in [−1, 1], [B, C, H, W], to the encoder's maps, [B, D, h, w]."""
+        return at_least_float32(self.encoder(image.to(self.device)))
+
+    @torch.no_grad()
+    def decode_map(self, z: Tensor) -> Tensor:
+        """Quantises maps [B, D, h, w], and maps their codes to images in [−1, 1], [B, C, H, W]."""
+        return self.decode_codes(self.quantizer.nearest(z))  # type: ignore[operator]
 
     def reconstruct(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Returns what images' codes stand for, images in [−1, 1], [B, C, H, W]; labels and noise play no part."""

@@ -14,7 +14,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from lit_gen.callbacks import EMA, SampleGrid
 from lit_gen.callbacks.ema import averaged, find_ema
 from lit_gen.errors import UserError
-from lit_gen.training.loading import averaged_state, load, read_checkpoint
+from lit_gen.training.averaged_weights import averaged_state
+from lit_gen.training.loading import load, read_checkpoint
 
 
 class Toy(LightningModule):
@@ -150,7 +151,7 @@ def test_batch_norm_is_reestimated_for_the_averaged_weights() -> None:
         assert len(names) == 2 and all(torch.equal(live[name], model.state_dict()[name]) for name in names)
         first = copies(model)
     assert same(copies(model), live) and torch.equal(random, torch.get_rng_state())
-    ema._buffers_from = None
+    ema._averages["ema"].buffers_from = None
     with ema.swapped(model):
         assert same(copies(model), first)
 

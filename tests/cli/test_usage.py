@@ -30,6 +30,7 @@ VALUES = {
     "--runs": ["elsewhere"],
     "--which": ["last"],
     "--group": ["none"],
+    "--ema.half_lives": ["[5]"],
 }
 
 

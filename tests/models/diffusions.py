@@ -25,11 +25,13 @@ from lit_gen.functional.time_distribution import LogNormalNoise, UniformTime
 from lit_gen.models import Diffusion
 from lit_gen.nn.dense_denoiser import DenseDenoiser
 from lit_gen.nn.diffusion_unet import DiffusionUNet
+from lit_gen.nn.dit import DiT
 from lit_gen.training.strategy import AdversarialDDPStrategy
 
 CLASSES, BATCH = 3, 8
 IMAGE, POINT = (1, 5, 7), (2, 1, 1)
 UNET = partial(DiffusionUNet, features=8, multipliers=(1, 2), blocks=1, attention=(4,))
+TRANSFORMER = partial(DiT, patch_size=2, width=12, heads=2, depth=2)
 DENSE = partial(DenseDenoiser, width=16, depth=2)
 FLOW = {"noise_schedule": RectifiedFlowSchedule(), "parameterisation": VelocityPrediction()}
 EXACT = {"likelihood": ProbabilityFlow("exact", 1e-3, 1e-3)}
@@ -73,6 +75,16 @@ KINDS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
             "conditional": True,
             "label_dropout": 0.3,
             "guidance": 2.0,
+        },
+    ),
+    "transformer": (
+        IMAGE,
+        {
+            **FLOW,
+            "network": TRANSFORMER,
+            "sampler": Euler(4),
+            "likelihood": ProbabilityFlow(rtol=1e-2, atol=1e-2),
+            "conditional": True,
         },
     ),
     "points, flow matching": (POINT, {**FLOW, **EXACT, "sampler": Euler(5), "optimal_transport": True}),

@@ -1,6 +1,7 @@
 """Diffusion models: the papers' losses, samples that depend on their own noise alone, training that can be trusted."""
 
 import importlib.util
+import inspect
 import math
 import subprocess
 import sys
@@ -118,9 +119,9 @@ def test_a_loss_does_not_change_with_the_size_of_the_batch(name: str) -> None:
     image, label = held(model, 6)
     image, epsilon = image.double(), torch.randn(6, *model.image_shape, dtype=torch.float64)
     t = model.noise_schedule.admissible(torch.linspace(0.1, 1, 6, dtype=torch.float64))
-    whole = model._losses(image, epsilon, t, label, model.network)
+    whole = model.losses(image, epsilon, t, label, model.network)
     parts = [
-        model._losses(image[i : i + 1], epsilon[i : i + 1], t[i : i + 1], None if label is None else label[i : i + 1],
+        model.losses(image[i : i + 1], epsilon[i : i + 1], t[i : i + 1], None if label is None else label[i : i + 1],
                       model.network) for i in range(6)
     ]  # fmt: skip
     torch.testing.assert_close(torch.cat(parts), whole)
@@ -147,9 +148,9 @@ def test_the_hybrid_loss_adds_the_bound_whose_gradient_is_for_the_variances_alon
     image, label = held(model, 6)
     image, epsilon = image.double(), torch.randn(6, *model.image_shape, dtype=torch.float64)
     t = torch.arange(1, 7, dtype=torch.float64) / steps
-    hybrid = model._losses(image, epsilon, t, label, model.network)
+    hybrid = model.losses(image, epsilon, t, label, model.network)
     model.bound_weight = 0.0
-    simple = model._losses(image, epsilon, t, label, model.network)
+    simple = model.losses(image, epsilon, t, label, model.network)
     bound = (hybrid - simple) / 0.001
     # All terms together are the bound that `log_prob` gives, with the noise that this takes at each step.
     x, y = image[:1], None if label is None else label[:1]
@@ -159,9 +160,9 @@ def test_the_hybrid_loss_adds_the_bound_whose_gradient_is_for_the_variances_alon
     labels = None if y is None else y.expand(steps)
     model.bound_weight = 1.0
     many = (x.expand(steps, -1, -1, -1), torch.cat(drawn), times, labels, model.network)
-    terms = model._losses(*many)
+    terms = model.losses(*many)
     model.bound_weight = 0.0
-    terms = terms - model._losses(*many)
+    terms = terms - model.losses(*many)
     with torch.no_grad():
         log_prob = model.log_prob(x, y, torch.Generator().manual_seed(2))
     level = model.noise_schedule.level(1.0)
@@ -171,9 +172,9 @@ def test_the_hybrid_loss_adds_the_bound_whose_gradient_is_for_the_variances_alon
     # The bound must not teach the mean: with it alone, the last layer's rows of ε get no gradient.
     model.zero_grad()
     model.bound_weight = 1.0
-    difference = model._losses(*many).sum()
+    difference = model.losses(*many).sum()
     model.bound_weight = 0.0
-    (difference - model._losses(*many).sum()).backward()
+    (difference - model.losses(*many).sum()).backward()
     weight: Any = model.network.last.weight.grad
     channels = model.image_shape[0]
     assert weight[:channels].abs().max() < 1e-9 < weight[channels:].abs().max()
@@ -247,6 +248,18 @@ def test_what_a_configuration_names_keeps_its_own_defaults() -> None:
         given = {"class_path": "lit_gen.models.Diffusion", "init_args": init}
         it = parser.instantiate(parser.parse_object({"it": given})).it
         assert recorded(it.noise_schedule) == recorded(schedule) and recorded(it.sampler) == recorded(sampler)
+
+
+@pytest.mark.parametrize("network", ["DiT", "DenseDenoiser", "DiffusionUNet"])
+def test_a_network_that_is_named_keeps_its_own_defaults(network: str) -> None:
+    """None of the default's: the parser hands on what two classes' arguments agree in the names of."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LightningModule, "it", fail_untyped=False, required=True)
+    model = ("--it", "lit_gen.models.Diffusion", "--it.image_shape", "[1, 8, 8]")
+    found = parser.parse_args([*model, "--it.network", network]).it.init_args.network
+    parameters = inspect.signature(getattr(importlib.import_module(found.class_path[: -len(network) - 1]), network))
+    own = {name: parameters.parameters[name].default for name in vars(found.init_args)}
+    assert len(own) >= 3 and {name: recorded(value) for name, value in vars(found.init_args).items()} == recorded(own)
 
 
 def test_what_cannot_be_is_refused() -> None:

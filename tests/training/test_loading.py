@@ -193,3 +193,10 @@ def test_a_renamed_argument_is_named(saved: tuple[GAN, Path]) -> None:
     torch.save(checkpoint, saved[1])
     with pytest.raises(UserError, match="latent_size"):
         lit_gen.load(saved[1])
+
+
+def test_a_loaded_model_is_saved_as_it_was_recorded(saved: tuple[GAN, Path], tmp_path: Path) -> None:
+    loaded = lit_gen.load(saved[1], n_critic=4)
+    assert loaded.hparams == {**read_checkpoint(saved[1])["hyper_parameters"], "n_critic": 4}
+    again = lit_gen.load(save(loaded, tmp_path / "again.ckpt"))
+    assert again.n_critic == 4 and isinstance(again.loss, MinimaxLoss) and again.loss.real_label == 0.9

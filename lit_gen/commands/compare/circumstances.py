@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lit_gen.commands.compare.metric_names import looks_at
+from lit_gen.metrics.protocol import is_of_model
 
 ABSENT = "(not recorded)"
 """What stands for a field that a protocol lacks, being older or of another program."""
 
 _DERIVED = ("hash", "extractor_accuracy")  # the first follows from all fields, the second from the extractor's hash
-_DRAWN_HERE = ("ema", "raw")
 
 
 def circumstances(protocol: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def fit(given: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
     Images that no model drew here, samples of somebody's or real ones, have no averaged or raw weights.
     """
     return (
-        given.get("weights", "ema") not in _DRAWN_HERE
-        and group.get("weights") in _DRAWN_HERE
+        not is_of_model(str(given.get("weights", "ema")))
+        and is_of_model(str(group.get("weights")))
         and set(unlike(given, group)) == {"weights"}
     )

@@ -20,7 +20,11 @@ OUTPUT = Option("--output", "FOLDER", "where figure and table are written, in pl
 SEED = Option("--seed", "SEED", "seeds latents and all other random numbers (default: 0)")
 CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder; or last, or best: of the newest run")
 SHARED = (
-    Option("--weights", "ema|raw", "averaged weights where there are some, or those last trained (default: ema)"),
+    Option(
+        "--weights",
+        "ema|raw",
+        "averaged weights, or those last trained; ema:IMAGES: of another half-life (default: ema)",
+    ),
     Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)"),
     Option("--runs", "DIR", "the folder that all runs lie in (default: runs)"),
     Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name"),

@@ -35,11 +35,12 @@ class Classifier(Extractor):
     Arguments:
         weights_path: A file that `save` wrote; by default the classifier is trained, or taken from the cache.
         cache_dir: Where trained classifiers are kept; by default ``LIT_GEN_CACHE`` or ``~/.cache/lit_gen``.
+        seed: Seeds the first weights and the order of the images: scores through unlike ones cannot be compared.
     """
 
-    def __init__(self, weights_path: str | None = None, cache_dir: str | None = None) -> None:
+    def __init__(self, weights_path: str | None = None, cache_dir: str | None = None, seed: int = 0) -> None:
         super().__init__()
-        self.weights_path = weights_path
+        self.weights_path, self.seed = weights_path, seed
         self.cache = Cache(cache_dir)
         self._prepared_for: str | None = None
         self._sha256: str | None = None
@@ -71,6 +72,7 @@ class Classifier(Extractor):
             "image_shape": list(data.image_shape),
             "num_classes": data.num_classes,
             "weights_path": self.weights_path,
+            **({"seed": self.seed} if self.seed else {}),
         }
         if self._prepared_for == content_hash(key):
             self.hold(self.network, device)
@@ -106,7 +108,7 @@ class Classifier(Extractor):
     def _from_cache(self, data: ImageData, key: dict[str, Any]) -> dict[str, Any]:
         entry = self.cache.get("classifier", key)
         if entry is None:
-            network = _trained(data)
+            network = _trained(data, self.seed)
             entry = {"weights": network.state_dict(), "accuracy": _accuracy(network, data)}
             self.cache.put("classifier", key, entry)
         return entry
@@ -121,7 +123,7 @@ def _network(data: ImageData, weights: dict[str, Tensor]) -> ClassifierNetwork:
     return network.to(memory_format=torch.channels_last).eval()
 
 
-def _trained(data: ImageData) -> ClassifierNetwork:
+def _trained(data: ImageData, seed: int) -> ClassifierNetwork:
     """Returns a network trained on the training split."""
     assert data.num_classes is not None, "the data are labelled"
 
@@ -135,7 +137,7 @@ def _trained(data: ImageData) -> ClassifierNetwork:
         "Training the classifier of %s on %d images, once; this takes seconds to a minute …", data.name, len(image)
     )
     begin = time.perf_counter()
-    network = train_classifier(image, label, data.num_classes)
+    network = train_classifier(image, label, data.num_classes, seed)
     log.info("Trained it in %.0f s.", time.perf_counter() - begin)
     return network
 

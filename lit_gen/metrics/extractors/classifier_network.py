@@ -42,7 +42,11 @@ class ClassifierNetwork(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the hidden layer [N, D] and the logits [N, K] of images uint8 [N, C, H, W]."""
-        features = self.trunk(from_uint8(image).contiguous(memory_format=torch.channels_last))
+        return self.of_floats(from_uint8(image))
+
+    def of_floats(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the same of images in [−1, 1], float32 [N, C, H, W], to which gradients pass."""
+        features = self.trunk(x.contiguous(memory_format=torch.channels_last))
         return features, self.head(features)
 
 

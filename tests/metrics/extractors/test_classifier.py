@@ -89,6 +89,35 @@ def test_trained_once(
         assert "Training" in caplog.text
 
 
+def test_another_seed_is_another_classifier(
+    squares: Callable[..., ImageData], cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def untrained(image: torch.Tensor, label: torch.Tensor, num_classes: int, seed: int = 0) -> torch.nn.Module:
+        seeds.append(seed)
+        torch.manual_seed(seed)
+        return classifier_network.ClassifierNetwork(image.shape[1:], num_classes).eval()
+
+    monkeypatch.setattr("lit_gen.metrics.extractors.classifier.train_classifier", untrained)
+    data, found = squares(), []
+    for seed in (0, 1, 0, 1):
+        classifier = Classifier(seed=seed)
+        classifier.prepare(data, CPU)
+        found.append(classifier.describe()["sha256"])
+    assert seeds == [0, 1] and found[0] == found[2] != found[1] == found[3]
+
+
+def test_gradients_pass_to_images_of_floats() -> None:
+    network = classifier_network.ClassifierNetwork((1, 16, 16), 3).eval()
+    image = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8)
+    x = (image / 127.5 - 1).requires_grad_()
+    features, logits = network.of_floats(x)
+    torch.testing.assert_close((features, logits), network(image))
+    logits[0, 1].backward()
+    assert x.grad is not None and (x.grad[0] != 0).any() and not x.grad[1].any()
+
+
 def test_preparing_twice_reads_nothing(squares: Callable[..., Any], cache_dir: Path) -> None:
     data, classifier = squares(), Classifier()
     classifier.prepare(data, CPU)
