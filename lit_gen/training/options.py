@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from lit_gen.errors import UserError
+from lit_gen.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class TrainingOptions:
         channels_last: Whether networks of images hold their weights in the memory format that tensor cores prefer.
         matmul_precision: How exact float32 matrix products and convolutions are on CUDA: ``highest`` is IEEE float32,
             ``high`` and ``medium`` use TF32. It holds for the whole process.
+        keep_memory: Whether the process keeps on the CPU what memory a step frees, for the next; see
+            `lit_gen.training.memory`.
     """
 
     accumulate: int = 1
@@ -31,6 +34,7 @@ class TrainingOptions:
     compile: bool = False
     channels_last: bool = False
     matmul_precision: Literal["highest", "high", "medium"] = "highest"
+    keep_memory: bool = False
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -39,6 +43,8 @@ class TrainingOptions:
             raise UserError(f"options.clip_norm is {self.clip_norm}, and must be above 0, or null")
 
     def apply_to_process(self) -> None:
-        """Sets what holds for the whole process: the precision of float32 products on CUDA."""
+        """Sets what holds for the whole process: the precision of float32 products on CUDA, memory on the CPU."""
         torch.set_float32_matmul_precision(self.matmul_precision)
         torch.backends.cudnn.allow_tf32 = self.matmul_precision != "highest"
+        if self.keep_memory:
+            keep_freed_memory()

@@ -1,5 +1,8 @@
 """Accumulation, clipping, precision, compilation and memory format."""
 
+import platform
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -117,6 +120,25 @@ def test_every_precision_trains_every_parameter(precision: str, options: Trainin
         assert torch.isfinite(value).all(), name
         # The last bias's gradient is the difference of two means, which bf16 may round to nothing in so few steps.
         assert name == "discriminator.layers.2.bias" or not torch.equal(value, before[name]), name
+
+
+def test_memory_that_is_freed_can_be_kept() -> None:
+    """In a process of its own, as it is for good: what a step takes, frees and takes again is no longer new pages."""
+    script = """
+import resource, sys, torch
+from lit_gen.training.options import TrainingOptions
+TrainingOptions(keep_memory=sys.argv[1] == "keep").apply_to_process()
+torch.ones(16_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.ones(16_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    run = partial(subprocess.run, capture_output=True, text=True, check=True, timeout=100)
+    kept, given_back = (int(run([sys.executable, "-c", script, how]).stdout) for how in ("keep", "give back"))
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("keeping memory is of glibc alone")
+    assert kept < 0.1 * given_back
 
 
 def test_channels_last_is_the_same_network() -> None:
