@@ -21,8 +21,11 @@ from lit_gen.__main__ import main
 
 CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
 OWN_TESTS = ("translation", "vae")
-# Priors take another run's checkpoint; tests/models/test_code_prior.py trains that first.
-SAMPLING = [path for path in CONFIGS if path.parent.name not in OWN_TESTS and "vq_codes" not in path.stem]
+# These take another run's checkpoint; tests/models/test_code_prior.py and test_reflow.py train that first.
+OF_ANOTHER = ("vq_codes", "reflow")
+SAMPLING = [
+    path for path in CONFIGS if path.parent.name not in OWN_TESTS and not any(name in path.stem for name in OF_ANOTHER)
+]
 NAMES = [f"{path.parent.name}/{path.stem}" for path in CONFIGS]
 # What makes a run short, and nothing else.
 SHORT = (

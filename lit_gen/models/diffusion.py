@@ -37,6 +37,7 @@ from lit_gen.nn.factories import DenoiserFactory
 from lit_gen.nn.log_variance import LogVariance
 from lit_gen.training.objective import ObjectiveModule
 from lit_gen.training.options import TrainingOptions
+from lit_gen.training.reflow import Reflow
 
 
 class Diffusion(ObjectiveModule):
@@ -78,6 +79,7 @@ class Diffusion(ObjectiveModule):
         bound_weight: λ, what the bound counts for in that hybrid loss, in bits per dimension.
         learned_weighting: Whether losses are weighted by a learned uncertainty of each level of noise.
         optimal_transport: Whether a batch's noise is assigned to its images by the shortest ways.
+        reflow: Whether, and how, it learns from a trained model's pairs of noise and images in place of the data's.
         optimizer: Makes the optimizer.
         schedule: Makes the learning-rate schedule, stepped once per training batch.
         options: Accumulation, clipping, compilation, memory format.
@@ -103,6 +105,7 @@ class Diffusion(ObjectiveModule):
         bound_weight: float = 0.001,
         learned_weighting: bool = False,
         optimal_transport: bool = False,
+        reflow: Reflow | None = None,
         optimizer: OptimizerCallable = Adam,
         schedule: LRSchedulerCallable | None = None,
         options: TrainingOptions = TrainingOptions(),  # noqa: B008
@@ -120,15 +123,16 @@ class Diffusion(ObjectiveModule):
             raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
         if learned_variance and noise_schedule.steps is None:
             raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
-        if optimal_transport and (sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
-            raise UserError("model.optimal_transport needs VelocityPrediction, and a sampler without noise on its way")
+        coupled = "optimal_transport" if optimal_transport else "reflow" if reflow else None
+        if coupled and (sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
+            raise UserError(f"model.{coupled} needs VelocityPrediction, and a sampler without noise on its way")
         self.num_classes = num_classes if conditional else None
         self.noise_schedule, self.parameterisation = noise_schedule, parameterisation
         self.process = DiffusionProcess(noise_schedule, parameterisation, learned_variance)
         self.weighting, self.time_distribution = weighting, time_distribution
         self.sampler, self.likelihood, self.guidance = sampler, likelihood, guidance
         self.label_dropout, self.bound_weight = label_dropout, bound_weight
-        self.optimal_transport = optimal_transport
+        self.optimal_transport, self.reflow = optimal_transport, reflow
         self.network: nn.Module = network(
             image_shape=self.image_shape,
             num_classes=self.num_classes,
@@ -142,6 +146,10 @@ class Diffusion(ObjectiveModule):
         points = self.image_shape[1:] == (1, 1)
         return "points (a density)" if points else self.likelihood.what
 
+    def on_fit_start(self) -> None:
+        if self.reflow is not None:
+            self.reflow.prepare(self)
+
     def objective(self, batch: Batch) -> Tensor:
         """Returns the weighted squared error of the network's output, a mean over an image's numbers and over images.
 
@@ -150,6 +158,8 @@ class Diffusion(ObjectiveModule):
         x, y = self._real(batch)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
         epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        if self.reflow is not None:
+            x, epsilon, y = self.reflow.ends(len(x))
         if self.optimal_transport:
             epsilon = transported(x, epsilon)
         if y is not None and self.num_classes is not None:
@@ -164,9 +174,13 @@ class Diffusion(ObjectiveModule):
         return self.process.losses(network, x, epsilon, t, y, self.weighting, self.bound_weight)
 
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Returns the loss of held-out images, without learned weights."""
+        """Returns the loss of held-out images, or of reflow's held-out pairs, without learned weights."""
         x, y = self._real(batch)
         epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        if self.reflow is not None:
+            if not self.reflow.ready:
+                return {}
+            x, epsilon, y = self.reflow.ends(len(x), held_out=True)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
         return {"loss/held_out": self._losses(x, epsilon, t, y, self.network).mean()}
 
