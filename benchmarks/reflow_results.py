@@ -116,13 +116,15 @@ def main() -> None:
     evaluator = Evaluator(Classifier(), ("fid",), num_samples=options.num)
     if not points:
         evaluator.prepare(data)
-    print(" | ".join(["", "from straight", *(f"{num} steps" for num in options.steps), ""]).strip())
+    steps = [f"{num} step{'s' if num > 1 else ''}" for num in options.steps]
+    for row in (["checkpoint", "from straight", *steps], ["---"] * (2 + len(steps))):
+        print(f"| {' | '.join(row)} |")
     for name, model in models.items():
         cells = [f"{excess_energy(*paths(model, min(AT_ONCE, options.num))):.4f}"]
         for num in options.steps:
             worth = worth_of_points(data, ends(model, num, options.num)) if points else ""
             cells.append(worth or worth_of_images(evaluator, model, num))
-        print(" | ".join(["", name, *cells, ""]).strip(), flush=True)
+        print(f"| {' | '.join([name, *cells])} |", flush=True)
     if options.output and points:
         draw_points(models, data, options.steps, options.output)
     elif options.output:

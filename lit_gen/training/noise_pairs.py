@@ -4,7 +4,7 @@ __all__ = ["NoisePairs", "draw_pairs"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy
 import torch
@@ -42,7 +42,7 @@ class NoisePairs:
 
     def write(self, path: Path) -> None:
         """Writes them to a ``.npz``, whole or not at all."""
-        arrays = {"noise": self.noise.numpy(force=True), "image": self.image.numpy(force=True)}
+        arrays: dict[str, Any] = {"noise": self.noise.numpy(force=True), "image": self.image.numpy(force=True)}
         if self.label is not None:
             arrays["label"] = self.label.numpy(force=True)
         with replacing(path) as temporary, temporary.open("wb") as file:

@@ -113,7 +113,7 @@ class Reflow:
     def _load_teacher(self, model: GenerativeModule) -> Any:
         if self.teacher is None:
             raise UserError("model.reflow.teacher is missing: give a checkpoint of a model trained by flow matching")
-        given = {} if self.sampler is None else {"sampler": self.sampler}
+        given: dict[str, Any] = {} if self.sampler is None else {"sampler": self.sampler}
         teacher = load_model(read_checkpoint(self.teacher), trust=self.trust, **given)
         name = f"reflow.teacher '{self.teacher}'"
         if not (isinstance(teacher, SupportsLatents) and isinstance(teacher, SupportsTrajectory)):
