@@ -228,6 +228,14 @@ def test_labels_of_a_guided_teacher_come_along(tmp_path: Path) -> None:
     torch.testing.assert_close(pairs.image, teacher.generate(pairs.noise.flatten(1), pairs.label))
     pairs.write(tmp_path / "pairs.npz")
     assert_same(NoisePairs.read(tmp_path / "pairs.npz"), pairs)
+    ends = []
+    for reflow in (None, Reflow(str(tmp_path / "last.ckpt"), num_pairs=20)):
+        model, trainer = diffusions.made("v, guided", **own, reflow=reflow), quiet_trainer(tmp_path, 2)
+        trainer.fit(model, diffusions.batches(diffusions.IMAGE))
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        ends.append(model.eval().sample(3, torch.arange(3), generators(0, range(3))))
+    assert NoisePairs.read(tmp_path / "pairs.npz").label is not None
+    assert ends[1].isfinite().all() and not torch.equal(*ends)
 
 
 def test_what_does_not_fit_is_one_line(trained: Path, tmp_path: Path) -> None:
