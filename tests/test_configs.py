@@ -21,8 +21,9 @@ from lit_gen.__main__ import main
 
 CONFIGS = sorted(Path(lit_gen.configs.__file__).parent.glob("*/*.yaml"))
 OWN_TESTS = ("translation", "vae")
-# These take another run's checkpoint; tests/models/test_code_prior.py and test_latent_diffusion.py train that first.
-OVER_ANOTHER = ("vq_codes", "latent_diffusion")
+# These take the checkpoint of another run, which test_code_prior.py, test_latent_diffusion.py and test_reflow.py train
+# first.
+OVER_ANOTHER = ("vq_codes", "latent_diffusion", "reflow")
 SAMPLING = [
     path
     for path in CONFIGS

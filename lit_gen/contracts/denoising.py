@@ -24,6 +24,10 @@ class SupportsNoise(Protocol):
     """Whether a batch's noise is assigned to its x by the shortest ways (`lit_gen.functional.optimal_transport`), not
     independent of them."""
 
+    @property
+    def noise_is_independent(self) -> bool:
+        """Whether noise is drawn apart from x in training: neither assigned to it, nor part of a pair."""
+
     def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Returns x, [B, D, h, w], of a batch, and its labels [B] if the model is conditional."""
 

@@ -8,7 +8,7 @@ noise; samplers go from noise to images by what it says:
 
 __all__ = ["Diffusion"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -31,6 +31,7 @@ from lit_gen.nn.factories import DenoiserFactory
 from lit_gen.nn.log_variance import LogVariance
 from lit_gen.training.diffusion import DiffusionModule
 from lit_gen.training.options import TrainingOptions
+from lit_gen.training.reflow import Reflow
 
 
 class Diffusion(DiffusionModule):
@@ -72,6 +73,7 @@ class Diffusion(DiffusionModule):
         bound_weight: λ, what the bound counts for in that hybrid loss, in bits per dimension.
         learned_weighting: Whether losses are weighted by a learned uncertainty of each level of noise.
         optimal_transport: Whether a batch's noise is assigned to its images by the shortest ways.
+        reflow: Whether, and how, it learns from a trained model's pairs of noise and images in place of the data's.
         optimizer: Makes the optimizer.
         schedule: Makes the learning-rate schedule, stepped once per training batch.
         options: Accumulation, clipping, compilation, memory format.
@@ -95,6 +97,7 @@ class Diffusion(DiffusionModule):
         bound_weight: float = 0.001,
         learned_weighting: bool = False,
         optimal_transport: bool = False,
+        reflow: Reflow | None = None,
         optimizer: OptimizerCallable = Adam,
         schedule: LRSchedulerCallable | None = None,
         options: TrainingOptions = TrainingOptions(),  # noqa: B008
@@ -124,9 +127,10 @@ class Diffusion(DiffusionModule):
             raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
         if learned_variance and self.noise_schedule.steps is None:
             raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
-        if optimal_transport and (self.sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
-            raise UserError("model.optimal_transport needs VelocityPrediction, and a sampler without noise on its way")
-        self.likelihood, self.data_shape = likelihood, self.image_shape
+        coupled = "optimal_transport" if optimal_transport else "reflow" if reflow else None
+        if coupled and (self.sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
+            raise UserError(f"model.{coupled} needs VelocityPrediction, and a sampler without noise on its way")
+        self.likelihood, self.reflow, self.data_shape = likelihood, reflow, self.image_shape
         self.network = network(
             image_shape=self.image_shape,
             num_classes=self.num_classes,
@@ -146,6 +150,22 @@ class Diffusion(DiffusionModule):
 
     def shown(self, x: Tensor) -> Tensor:
         return x
+
+    @property
+    def noise_is_independent(self) -> bool:
+        return super().noise_is_independent and self.reflow is None
+
+    def on_fit_start(self) -> None:
+        if self.reflow is not None:
+            self.reflow.prepare(self)
+
+    def ends(self, x: Tensor, y: Tensor | None, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns images with noise and labels, or as many of reflow's pairs in their place."""
+        return super().ends(x, y) if self.reflow is None else self.reflow.ends(len(x), held_out)
+
+    def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Returns the loss of held-out images, or of reflow's held-out pairs, where there are some."""
+        return {} if self.reflow is not None and not self.reflow.ready else super().held_out(batch)
 
     @torch.no_grad()
     def log_prob(self, image: Tensor, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:

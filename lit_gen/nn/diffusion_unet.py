@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, silu
+from torch.nn.functional import silu
 
 from lit_gen.contracts import Shape
 from lit_gen.errors import UserError
-from lit_gen.nn.diffusion_blocks import MapAttention, TimedBlock, group_norm, zeroed
+from lit_gen.nn.diffusion_blocks import Doubling, MapAttention, TimedBlock, group_norm, zeroed
 from lit_gen.nn.padding import cropped, padded
 from lit_gen.nn.sizes import nearest_maps
 from lit_gen.nn.time_embedding import TimeEmbedding
@@ -93,7 +93,7 @@ class DiffusionUNet(nn.Module):
                 self.up.append(_Stage(width + kept.pop(), outputs, time_dim, dropout, i in attended))
                 width = outputs
             if i:
-                self.up.append(nn.Conv2d(width, width, 3, padding=1))
+                self.up.append(Doubling(width))
         assert not kept
         self.norm = group_norm(width)
         self.last = zeroed(nn.Conv2d(width, num_outputs or image_shape[0], 3, padding=1))
@@ -110,8 +110,5 @@ class DiffusionUNet(nn.Module):
         for layer in self.middle:
             h = layer(h, e)
         for layer in self.up:
-            if isinstance(layer, _Stage):
-                h = layer(torch.cat([h, kept.pop()], dim=1), e)
-            else:
-                h = layer(interpolate(h, scale_factor=2.0, mode="nearest"))
+            h = layer(torch.cat([h, kept.pop()], dim=1), e) if isinstance(layer, _Stage) else layer(h)
         return cropped(self.last(silu(self.norm(h))), *x.shape[2:])

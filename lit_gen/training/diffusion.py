@@ -106,6 +106,22 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
     def shown(self, x: Tensor) -> Tensor:
         """Maps x [B, …] to images about in [−1, 1], [B, C, H, W], or points."""
 
+    @property
+    def noise_is_independent(self) -> bool:
+        """Whether noise is drawn apart from x in training."""
+        return not self.optimal_transport
+
+    def ends(self, x: Tensor, y: Tensor | None, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Returns x, the noise that makes it noisy, and labels.
+
+        Arguments:
+            x: What was observed, [B, …].
+            y: Its labels, [B], or None.
+            held_out: Whether it is held out of training.
+        """
+        epsilon = randn(x.shape, None, x.device).to(x.dtype)
+        return x, transported(x, epsilon) if self.optimal_transport else epsilon, y
+
     def objective(self, batch: Batch) -> Tensor:
         """Returns the weighted squared error of the network's output, a mean over the numbers of each x and over all.
 
@@ -113,9 +129,7 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
         """
         x, y = self.observed(batch)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
-        epsilon = randn(x.shape, None, x.device).to(x.dtype)
-        if self.optimal_transport:
-            epsilon = transported(x, epsilon)
+        x, epsilon, y = self.ends(x, y)
         if y is not None and self.num_classes is not None:
             y = torch.where(rand((len(x),), None, x.device) < self.label_dropout, self.num_classes, y)
         losses = self.losses(x, epsilon, t, y, self.fast("network"))
@@ -136,9 +150,7 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
     def held_out(self, batch: Batch) -> Mapping[str, Tensor]:
         """Returns the loss of held-out images, without learned weights."""
         x, y = self.observed(batch)
-        epsilon = randn(x.shape, None, x.device).to(x.dtype)
-        if self.optimal_transport:
-            epsilon = transported(x, epsilon)
+        x, epsilon, y = self.ends(x, y, held_out=True)
         t = self.time_distribution.sample(len(x), self.noise_schedule, None, x.device)
         return {"loss/held_out": self.losses(x, epsilon, t, y, self.network).mean()}
 

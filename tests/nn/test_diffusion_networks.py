@@ -7,7 +7,7 @@ import torch
 
 from lit_gen.errors import UserError
 from lit_gen.nn.dense_denoiser import DenseDenoiser
-from lit_gen.nn.diffusion_blocks import MapAttention, group_norm
+from lit_gen.nn.diffusion_blocks import Doubling, MapAttention, TimedBlock, group_norm
 from lit_gen.nn.diffusion_unet import DiffusionUNet
 from lit_gen.nn.log_variance import LogVariance
 from lit_gen.nn.time_embedding import waves
@@ -59,6 +59,25 @@ def test_attention_is_between_all_positions_and_starts_as_the_identity() -> None
     heads = [v[i] @ (q[i].T @ k[i] / 2).softmax(dim=1).T for i in range(2)]
     wanted = x + attention.out(torch.cat(heads).view(1, 8, 3, 2))
     torch.testing.assert_close(attention(x), wanted)
+
+
+def test_doubling_is_repetition_and_a_convolution() -> None:
+    layer, x = Doubling(3).double(), torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    plain = torch.nn.Conv2d(3, 3, 3, padding=1).double()
+    plain.load_state_dict(layer.state_dict())  # a checkpoint's names are a convolution's
+    wanted = plain(torch.nn.functional.interpolate(x, scale_factor=2.0, mode="nearest"))
+    torch.testing.assert_close(layer(x), wanted)
+    found = torch.autograd.grad(layer(x).square().sum(), (x, *layer.parameters()))
+    torch.testing.assert_close(found, torch.autograd.grad(wanted.square().sum(), (x, *plain.parameters())))
+
+
+def test_a_block_is_told_the_time_by_gain_and_bias() -> None:
+    block: Any = stirred(TimedBlock(4, 8, 6).double())
+    x, e = torch.randn(2, 4, 3, 3, dtype=torch.float64), torch.randn(2, 6, dtype=torch.float64)
+    silu = torch.nn.functional.silu
+    gain, bias = block.time(silu(e)).view(2, 2, 8, 1, 1).unbind(1)
+    h = (1 + gain) * block.norm2(block.conv1(silu(block.norm1(x)))) + bias
+    torch.testing.assert_close(block(x, e), block.shortcut(x) + block.conv2(silu(h)))
 
 
 def test_waves_tell_any_two_steps_apart() -> None:

@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
     folder = output_folder(options)
     _, data = open_data(parser, options)
     model: Any = load_noisy(checkpoint, options, SupportsNoiseLosses, "learns from noisy images, as diffusion does")
+    if not (model.noise_is_independent or model.optimal_transport):
+        raise UserError("the model learned from a teacher's pairs of noise and images, which are not at hand here")
     check_shape(model, data)
     real = some_images(data, options.split, options.num_images)
 

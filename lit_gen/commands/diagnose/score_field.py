@@ -76,8 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     for field in fields:
         told = "" if field.error is None else f"error {field.error:.2%} of the true score's size"
         print(f"t = {field.time:<5.3g} SNR {field.snr:<8.3g} {told}".rstrip())
-    if model.optimal_transport:
-        print("noise was assigned to points (optimal_transport): the guessed noise is shown, -ε/σ, which is no score")
+    if not model.noise_is_independent:
+        print("noise and points came together in training: the guessed noise is shown, -ε/σ, which is no score")
     elif fields[0].error is None:
         print("the true scores are not known")
     print(f"figure and table: {folder}/score_field.*")
@@ -103,7 +103,7 @@ def _field(model: Any, world: World, time: float, cells: int, num: int, seed: in
         return score(denoise, image, time).flatten(1).double().cpu()
 
     # Of noise that was assigned to its points the guesses are no scores of the sum of both.
-    known = not model.optimal_transport
+    known = model.noise_is_independent
     truth = world.noisy_score(places, alpha, sigma) if known else None
     error, true = None, world.noisy_score(points, alpha, sigma)
     if known and true is not None:
