@@ -10,7 +10,8 @@ One that knows none but clean images is asked about the image to be expected, an
 
 .. math:: \log p(y | x_t) \approx \log p(y | x(x_t))
 
-which holds the better the less noise there is: a mean of probabilities is taken for the probability of a mean.
+which holds the better the less noise there is: a mean of probabilities is taken for the probability of a mean. Where
+nearly all is noise it is not asked: there σ²/α multiplies what errors the denoiser's derivative has.
 
 References:
     | Diffusion Models Beat GANs on Image Synthesis (Dhariwal & Nichol, 2021), section 4, equation (14)
@@ -21,6 +22,10 @@ References:
 
     | Universal Guidance for Diffusion Models (Bansal et al., 2023), section 3.1: classifiers of clean images
     | https://arxiv.org/abs/2302.07121
+
+    | Applying Guidance in a Limited Interval Improves Sample and Distribution Quality in Diffusion Models
+    | (Kynkäänniemi et al., 2024)
+    | https://arxiv.org/abs/2404.07724
 """
 
 __all__ = ["LabelLikelihood", "guided_by", "of_clean_images"]
@@ -33,6 +38,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from lit_gen.functional.at_least_float32 import at_least_float32
+from lit_gen.functional.noise_schedule import NoiseSchedule
 from lit_gen.functional.sampler import Denoiser, Prediction
 
 LabelLikelihood: TypeAlias = Callable[[Tensor, Tensor, Prediction, Tensor], Tensor]
@@ -42,15 +48,20 @@ Of the images it must be differentiable, of each one by itself.
 """
 
 
-def of_clean_images(classify: Callable[[Tensor], Tensor]) -> LabelLikelihood:
+def of_clean_images(
+    classify: Callable[[Tensor], Tensor], schedule: NoiseSchedule, least_log_snr: float = -4.0
+) -> LabelLikelihood:
     """Returns log p(y|x_t) by a classifier of clean images, of the image that is to be expected.
 
     Arguments:
         classify: Maps images in about [−1, 1], [b, …], to logits [b, K].
+        schedule: The noise schedule.
+        least_log_snr: Images of less log α²/σ² say nothing about their label: 0 for all.
     """
 
     def log_prob(x_t: Tensor, t: Tensor, prediction: Prediction, label: Tensor) -> Tensor:
-        return -cross_entropy(at_least_float32(classify(prediction.x)), label, reduction="none")
+        found = -cross_entropy(at_least_float32(classify(prediction.x)), label, reduction="none")
+        return torch.where(schedule.log_snr(t) >= least_log_snr, found, 0 * found)
 
     return log_prob
 

@@ -182,7 +182,7 @@ class Diffusion(DiffusionModule):
         """
         label = label.to(self.device)
         denoise = self.denoiser(None if self.num_classes is None else label)
-        guided = guided_by(denoise, of_clean_images(classify), label, scale)
+        guided = guided_by(denoise, of_clean_images(classify, self.noise_schedule), label, scale)
         return self.drawn(self.latents(len(label), generator), guided, generator)
 
     @torch.no_grad()

@@ -88,7 +88,7 @@ def test_samples_have_the_distribution_of_their_class() -> None:
 def test_a_classifier_of_clean_images_is_asked_about_the_image_expected() -> None:
     """Of data N(m, s²) that is linear, x = m + α s²/(α² s² + σ²) (x_t − α m), and so is the chain rule."""
     data, schedule, slope, scale = Mixture((0.3,), 0.8), SCHEDULES["cosine"], 2.0, 1.7
-    classify = of_clean_images(lambda image: torch.cat([-slope * image, torch.zeros_like(image)], dim=1))
+    classify = of_clean_images(lambda x: torch.cat([-slope * x, torch.zeros_like(x)], dim=1), schedule, -10.0)
     denoise = oracle(data, schedule, PARAMETERISATIONS["data"])
     label, x_t = torch.tensor([1, 0, 1]), torch.tensor([[-1.0], [0.1], [2.0]], dtype=torch.float64)
     guided = guided_by(denoise, classify, label, scale)
@@ -100,14 +100,14 @@ def test_a_classifier_of_clean_images_is_asked_about_the_image_expected() -> Non
         wanted = x + scale * level.sigma**2 / level.alpha * gradient
         torch.testing.assert_close(guided(x_t, level.t).x, wanted)
         said = denoise(x_t, level.t)
-        found = classify(x_t, torch.empty(3), said, label)
+        found = classify(x_t, torch.full((3,), level.t).double(), said, label)
         torch.testing.assert_close(found, logsigmoid(sign * slope * x)[:, 0])
 
 
 def test_a_classifier_of_clean_images_is_right_where_there_is_little_noise() -> None:
     schedule, label = SCHEDULES["cosine"], torch.tensor([1, 2, 2, 1])
     means = torch.tensor(DATA.means, dtype=torch.float64)
-    clean = of_clean_images(lambda image: -0.5 * (image - means) ** 2 / DATA.std**2)
+    clean = of_clean_images(lambda image: -0.5 * (image - means) ** 2 / DATA.std**2, schedule)
     denoise = oracle(DATA, schedule, PARAMETERISATIONS["data"])
     errors = []
     for log_snr in (-2.0, 2.0, 6.0, 10.0):
@@ -119,6 +119,16 @@ def test_a_classifier_of_clean_images_is_right_where_there_is_little_noise() -> 
         )
         errors.append(((found - wanted).norm() / (wanted - free).norm()).item())
     assert errors == sorted(errors, reverse=True) and errors[0] > 0.2 and errors[-1] < 1e-3
+
+
+def test_a_classifier_of_clean_images_is_not_asked_about_noise() -> None:
+    schedule, label, x_t = SCHEDULES["rectified flow"], torch.tensor([1, 0]), torch.tensor([[0.3], [-1.0]]).double()
+    denoise = oracle(DATA, schedule, PARAMETERISATIONS["velocity"])
+    for least, log_snr, asked in ((-4.0, -4.5, False), (-4.0, -3.5, True), (1.0, 0.5, False)):
+        t = float(schedule.time_of(torch.tensor(log_snr, dtype=torch.float64)))
+        classify = of_clean_images(lambda x: torch.cat([x, -x], dim=1), schedule, least)
+        guided, free = guided_by(denoise, classify, label, 2.0)(x_t, t), denoise(x_t, t)
+        assert torch.equal(guided.x, free.x) != asked and torch.equal(guided.epsilon, free.epsilon) != asked
 
 
 def test_rows_and_inference_mode() -> None:
