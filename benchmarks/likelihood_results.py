@@ -75,7 +75,7 @@ def mnist_table(runs: Path) -> list[str]:
             found = json.loads(file.read_text("utf-8"))
             nats, error = (found["metrics"][f"nll_{part}"] for part in ("mean", "std"))
             bits = float(bits_per_dim(torch.tensor(-nats, dtype=torch.float64), (1, 28, 28)))
-            of = found["protocol"].get("log_prob_of", "8-bit images")
+            of = found["protocol"]["compared"].removeprefix("log-probability of ")
             lines.append(f"| {name} | {nats:.2f} ± {error:.2f} | {bits:.4f} | {of} |")
     return lines
 

@@ -12,6 +12,8 @@ from torch.nn.functional import logsigmoid
 from lit_gen.errors import UserError
 from lit_gen.functional.rational_quadratic import rational_quadratic, rational_quadratic_inverse
 
+_MOST = 1e8
+
 
 class CouplingTransform(nn.Module, abc.ABC):
     """A monotone function of one number, with parameters that a network gives.
@@ -52,7 +54,8 @@ class AffineTransform(CouplingTransform):
     r"""Creates the transform z = x exp(s) + t.
 
     ``tanh``, RealNVP's, has s = a tanh(raw), with a trained per channel; ``sigmoid``, that of Glow's code, has
-    exp(s) = sigmoid(raw + 2), below 1.
+    exp(s) = sigmoid(raw + 2), below 1 and as small as can be: samples of a young model may leave the range of floats on
+    their way back. The inverse keeps to ±1e8, where no data are, so that they are pictures, if bad ones.
 
     References:
         | Density Estimation Using Real NVP (Dinh, Sohl-Dickstein & Bengio, 2017), sections 3.2 and 4.1
@@ -80,7 +83,7 @@ class AffineTransform(CouplingTransform):
 
     def inverse(self, z: Tensor, raw: Tensor) -> Tensor:
         log_scale, shift = self._parts(raw)
-        return (z - shift) * (-log_scale).exp()
+        return ((z - shift) * (-log_scale).exp()).clamp(-_MOST, _MOST)  # NaN stays NaN
 
     def _parts(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         scale, shift = raw.chunk(2, dim=1)

@@ -265,3 +265,17 @@ def test_levels_follow_the_size() -> None:
     small = {"features": 2, "blocks": 1}
     assert [splits(RealNVP((1, side, side), **small)) for side in (5, 6, 28, 32, 64)] == [0, 1, 2, 3, 3]
     assert [splits(Glow((3, side, side), steps=1, features=2)) for side in (6, 28, 64)] == [0, 1, 2]
+
+
+def test_a_way_back_that_leaves_the_range_of_floats_stays_finite() -> None:
+    torch.manual_seed(0)
+    network = Glow((1, 8, 8), steps=4, features=8)
+    z = torch.randn(16, 64)
+    network(torch.randn(16, 1, 8, 8))  # norms start
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data.normal_(0, 3)
+    with torch.no_grad():
+        assert network.inverse(z).isfinite().all()
+        next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d)).weight.data.fill_(torch.nan)
+        assert network.inverse(z).isnan().any()  # of a network that has diverged
