@@ -19,7 +19,7 @@ import yaml
 
 from lit_gen.__main__ import main as command
 
-MNIST = ("gated_pixelcnn_mnist",)
+MNIST = ("diagonal_bilstm_mnist",)
 BATCH_SIZE = 16
 MIXTURE = "{class_path: LogisticMixturePixels, init_args: {components: 5}}"
 # Of each: what it is, the configuration its network is from, its pixels, and the steps that ten minutes of one CPU core
@@ -31,6 +31,7 @@ FASHION = {
     "pixelcnnpp": ("PixelCNN++", "pixelcnnpp_fashion_mnist", MIXTURE, 750),
     "row_lstm": ("Row LSTM", "row_lstm_mnist", MIXTURE, 4500),
     "diagonal_bilstm": ("Diagonal BiLSTM", "diagonal_bilstm_mnist", MIXTURE, 2400),
+    "multiscale": ("multi-scale", "multiscale_mnist", MIXTURE, 2000),
     "transformer": ("transformer", "transformer_mnist", MIXTURE, 1000),
 }
 
