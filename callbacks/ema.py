@@ -146,9 +146,11 @@ class EMA(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.half_life:
-            others = state_dict.get("others", {})
+            first = state_dict["average"]
+            # By half-life: another order makes no other average. An older file does not say its first one's.
+            kept = {**state_dict.get("others", {}), average_name(state_dict.get("half_life", self.half_life)): first}
             for name, average in self._averages.items():
-                average.load(state_dict["average"] if name == "ema" else others.get(name, {}))
+                average.load(kept.get(average_name(average.half_life), first if name == "ema" else {}))
             self._images_seen = state_dict["images_seen"]
 
     def chosen(self, weights: str) -> str:

@@ -73,7 +73,7 @@ def score_images(evaluator: ImageEvaluator, model: Any, device: torch.device, we
         evaluator: The evaluator, prepared for this model by `prepare_images`.
         model: The model, within `inference`, on the device.
         device: Where the model is.
-        weights: Which of its weights it has, for the protocol: ``"ema"`` or ``"raw"``.
+        weights: Which of its weights it has, for the protocol: ``"ema"``, ``"ema:5000"`` or ``"raw"``.
 
     Raises:
         UserError: If what the model returns cannot be scored.

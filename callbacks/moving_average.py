@@ -48,6 +48,10 @@ class MovingAverage:
             self.tensors = {
                 name: tensor.detach().to(average_dtype(live[name].dtype), copy=True) for name, tensor in start.items()
             }
+        # Of a layer's start older averages say nothing.
+        self.tensors |= {
+            n: t.detach().clone() for n, t in live.items() if n.endswith(".initialised") and n not in self.tensors
+        }
         if self.tensors.keys() != live.keys():
             raise UserError("the EMA of the checkpoint is of other networks than this model's")
         self.tensors = {name: self.tensors[name].to(tensor.device) for name, tensor in live.items()}

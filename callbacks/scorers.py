@@ -41,7 +41,7 @@ class Scorer(Protocol):
         Arguments:
             model: The model, within `inference`, on the device; `prepare` has seen it.
             device: Where the model is.
-            weights: Which of its weights it has, for the protocol: ``"ema"`` or ``"raw"``.
+            weights: Which of its weights it has, for the protocol: ``"ema"``, ``"ema:5000"`` or ``"raw"``.
 
         Raises:
             UserError: If what the model returns cannot be scored.

@@ -46,6 +46,8 @@ def score_given(source: str, arguments: Sequence[str], parser: ArgumentParser, n
         raise UserError("--data is missing: name the data to compare the samples with, as in --data Digits")
     if config.get("repeats", 1) != 1:
         raise UserError(f"--repeats is {config.repeats}, but given samples are drawn once; give other samples for more")
+    if config.get("classifier_guidance") is not None:
+        raise UserError("--classifier_guidance is for a model that draws: leave it out beside --samples")
     if config.num_samples > len(given):
         raise UserError(f"--num_samples is {config.num_samples}, but '{source}' holds {len(given)} images")
     device = choose_device(config.device)

@@ -122,11 +122,12 @@ class Cli(LightningCLI):
             self.config = parser.parse_args(args)
             # A checkpoint's configuration is whole.
             given = parser.parse_args(args, defaults=False) if self.command == "fit" else Namespace()
+            for section in ("model", "data"):
+                if section in given and self.config[section] is not None:
+                    own_defaults(self.config[section], given[section])
         for section in ("model", "data"):
             if self.config[section] is None:
                 raise UserError(f"no {section} is given: name one by --{section}, or a configuration by --config")
-            if section in given:
-                own_defaults(self.config[section], given[section])
 
     @contextlib.contextmanager
     def _diagnosed(self, parser: LightningArgumentParser) -> Iterator[None]:

@@ -75,6 +75,8 @@ def check_shapes(model: nn.Module, checkpoint: Mapping[str, Any]) -> None:
         UserError: If they do not; names the first that does not fit.
     """
     own, stored = model.state_dict(), checkpoint["state_dict"]
+    # Of a layer's start older checkpoints say nothing: the layer takes them as trained.
+    own = {name: value for name, value in own.items() if name in stored or not name.endswith(".initialised")}
     for name in dict.fromkeys([*own, *stored]):
         here, there = (
             tuple(state[name].shape) if isinstance(state.get(name), torch.Tensor) else None for state in (own, stored)

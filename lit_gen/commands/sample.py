@@ -50,9 +50,10 @@ def run(arguments: Sequence[str]) -> int:
     checkpoint = read_wanted(options.ckpt_path, options.runs)
     model = _sampler(checkpoint, options, device)
     settings = {name: options[name] for name in ("truncation", "temperature") if options[name] is not None}
+    named = type(model).__name__ + "'s samples" if options.classifier_guidance is None else "samples that are guided"
     for name in settings:
         if name not in inspect.signature(model.sample).parameters:
-            raise UserError(f"--{name} is no setting of {type(model).__name__}'s samples")
+            raise UserError(f"--{name} is no setting of {named}")
     num_classes = getattr(model, "num_classes", None)
     wanted = class_labels(options.label or [], num_classes, checkpoint, options.trust)
     if checkpoint.get("datamodule_hyper_parameters") and isinstance(build_data(checkpoint, options.trust), PointData):

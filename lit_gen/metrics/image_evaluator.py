@@ -158,7 +158,7 @@ class ImageEvaluator:
 
         Arguments:
             answers: What the model made of this process's share of the images, each once.
-            weights: Which of the model's weights did, for the protocol: ``"ema"`` or ``"raw"``.
+            weights: Which of the model's weights did, for the protocol: ``"ema"``, ``"ema:5000"`` or ``"raw"``.
 
         Returns:
             A result for every protocol that is asked for: of pixels, of LPIPS, of the likelihood.

@@ -23,7 +23,7 @@ class ImageProtocol:
         compared: What that means for this model and these data.
         quantisation: How the model's images become uint8; what a likelihood is of.
         settings: The settings of the metrics by name.
-        weights: ``"ema"`` or ``"raw"``: which of the model's weights were used.
+        weights: ``"ema"``, ``"ema:5000"`` or ``"raw"``: which of the model's weights were used.
         seed: The seed of what the model draws.
         version: The version of lit_gen.
     """

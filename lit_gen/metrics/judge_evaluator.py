@@ -132,7 +132,7 @@ class JudgeEvaluator:
         Arguments:
             model: The model, on the device, without gradients.
             noise: Returns the source of randomness of images by their places in the split, int64 [N], and a purpose.
-            weights: Which of the model's weights it has, for the protocol: ``"ema"`` or ``"raw"``.
+            weights: Which of the model's weights it has, for the protocol: ``"ema"``, ``"ema:5000"`` or ``"raw"``.
 
         Returns:
             A result for every judge.

@@ -58,8 +58,8 @@ class Diffusion(DiffusionModule):
         num_classes: The number of classes in the data, None if unlabelled; the data decide it.
         network: Makes the denoiser.
         noise_schedule: How much noise there is at each time; DDPM's `LinearBetas` by default. (The default of this and
-            of others is no such value itself, whose settings the command line's parser would hand on to what is named
-            in its place.)
+            of others is no such value itself, whose settings Lightning's own command line would hand on to what is
+            named in its place.)
         parameterisation: What the network's output means.
         weighting: What errors at each level of noise count for.
         time_distribution: How often each level is trained on.

@@ -42,7 +42,8 @@ class LatentDiffusion(DiffusionModule):
     training, and kept in checkpoints.
 
     A checkpoint of it holds the model of latents too, how it is built and its weights, which training leaves as they
-    are: the file that these came from is needed no more.
+    are: the file that these came from is needed no more, but where `fit` goes on with the run's own configuration,
+    which names it.
 
     References:
         | High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al., 2022), sections 3, G
@@ -170,12 +171,15 @@ class LatentDiffusion(DiffusionModule):
 
     @torch.no_grad()
     def decoded(self, z: Tensor) -> Tensor:
-        """Maps latents [B, D, h, w] to images in [−1, 1], [B, C, H, W]."""
+        """Maps latents [B, D, h, w] to images in [−1, 1], [B, C, H, W]; to NaN, if latents are not finite."""
         with evaluating(self.autoencoder):
             if isinstance(self.autoencoder, SupportsLatentMaps):
-                return self.autoencoder.decode_map(z)
-            assert isinstance(self.autoencoder, SupportsGenerate)
-            return self.autoencoder.generate(z.flatten(1))
+                image = self.autoencoder.decode_map(z)
+            else:
+                assert isinstance(self.autoencoder, SupportsGenerate)
+                image = self.autoencoder.generate(z.flatten(1))
+        # Codes are always finite, whatever they are the nearest of.
+        return image + 0 * z.flatten(1).sum(dim=1).to(image.dtype).view(-1, 1, 1, 1)
 
     def _latent_shape(self) -> Shape:
         if isinstance(self.autoencoder, SupportsLatentMaps):

@@ -38,8 +38,7 @@ class DiT(nn.Module):
         num_classes: The number of classes, None if there are none.
         num_outputs: The channels of what is said of an image; as many as it has by default.
         patch_size: The side of patches, in pixels; the cost falls with its fourth power where attention dominates.
-        width: The numbers of each patch. (It and `depth` have other names than the U-Net's `features` and `blocks`,
-            whose values the command line's parser would hand on.)
+        width: The numbers of each patch.
         heads: The heads of attention, which divide them.
         depth: The number of blocks of attention and of a dense network of one hidden layer.
         expansion: How many times wider that layer is.

@@ -69,6 +69,7 @@ class _Start:
         g.mul_(gain.to(g.dtype).view_as(g))
         layer.bias.copy_((layer.bias - mean) * gain)
         layer.initialised.fill_(True)
+        torch.clear_autocast_cache()  # which holds the bias as it was
         self.done = True
 
     def loading(self, layer: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:

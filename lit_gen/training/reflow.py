@@ -10,6 +10,7 @@ that cost no more, and a few steps, even one, follow them.
 
 __all__ = ["Reflow"]
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,8 @@ from lit_gen.training.module import GenerativeModule
 from lit_gen.training.noise_pairs import NoisePairs, Teacher, draw_pairs
 from lit_gen.training.recording import recorded
 from lit_gen.training.seeding import derive_seed
+
+log = logging.getLogger(__name__)
 
 _HELD_OUT = 0.1
 _SAME = ("image_shape", "num_classes", "noise_schedule", "parameterisation")
@@ -89,6 +92,7 @@ class Reflow:
             if fresh:
                 _take_weights(cast(nn.Module, model.network), teacher.network, self.teacher)
             if trainer.is_global_zero:
+                log.info("Drawing %s pairs of noise and images by the teacher, once.", f"{self.num_pairs:,}")
                 seed, source = derive_seed(model.run_seed, "reflow"), cast(Teacher, teacher.to(model.device))
                 pairs = draw_pairs(source, self.num_pairs, self.batch_size, seed, teacher.num_classes, model.device)
                 pairs.write(path)

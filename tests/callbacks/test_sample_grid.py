@@ -215,3 +215,17 @@ def test_nan_in_reconstructions_is_one_clear_line(digits: Any) -> None:
 
     with pytest.raises(UserError, match="reconstructions hold NaN: training has diverged"):
         reconstruction_grid(Broken(), digits(), 4, 0, 4, torch.device("cpu"))
+
+
+def test_a_file_that_cannot_be_written_leaves_the_model_as_it_was(
+    digits: Any, gan: Callable[..., Any], trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(grid: torch.Tensor, path: Path) -> None:
+        raise OSError("the disk is full")
+
+    model, ema = gan(), EMA(60.0)
+    monkeypatch.setattr(sample_grid, "write_png", fail)
+    monkeypatch.setattr(sample_grid, "_SECONDS", 0.0)
+    with pytest.raises(OSError, match="full"):
+        trainer(callbacks=[ema, SampleGrid(every_n_steps=2, first=False)], max_steps=2).fit(model, datamodule=digits())
+    assert not ema._inside and torch.is_grad_enabled()

@@ -165,3 +165,20 @@ def test_an_average_that_is_not_kept_is_named() -> None:
     with pytest.raises(UserError, match="the EMA keeps raw:"):
         EMA(half_life=0).chosen("ema:7")
     assert EMA(half_life=0).chosen("ema") == "raw" and EMA(half_life=50).chosen("ema:50") == "ema"
+
+
+def test_averages_are_taken_up_by_their_half_lives_whatever_their_order() -> None:
+    model = Toy()
+    ema = started(model, half_life=100.0, half_lives=[30.0], ramp_up=None)
+    for _ in range(3):
+        step(model, 20, ema)
+    state = ema.state_dict()
+    turned = EMA(30.0, ramp_up=None, half_lives=[100.0])
+    turned.load_state_dict(state)
+    now = turned.state_dict()
+    name = "network.0.weight"
+    assert torch.equal(now["average"][name], state["others"]["ema:30"][name])
+    assert torch.equal(now["others"]["ema:100"][name], state["average"][name])
+    other = EMA(50.0, ramp_up=None)  # of a half-life that was not kept: it goes on from the first
+    other.load_state_dict(state)
+    assert torch.equal(other.state_dict()["average"][name], state["average"][name])

@@ -111,6 +111,10 @@ def test_latents_have_mean_0_and_variance_1_and_come_back_as_images(
     autoencoder = model.autoencoder
     latents = autoencoder.encode(batch["image"]) if kind == "VAE" else autoencoder.encoder(batch["image"])
     torch.testing.assert_close(model.encoded(batch["image"]).flatten(1), latents.flatten(1))
+    x = x.detach().clone()
+    x[1, 0, 0, 0] = torch.nan  # of a training that has diverged: codes would hide it
+    shown = model.shown(x)
+    assert shown[1].isnan().all() and shown[0].isfinite().all()
 
 
 @every

@@ -9,6 +9,9 @@ import torch
 from causal_networks import CLASSES, NETWORKS, made
 from torch import Tensor
 
+from lit_gen.callbacks.moving_average import MovingAverage
+from lit_gen.commands.recorded import check_shapes
+from lit_gen.errors import UserError
 from lit_gen.nn.causal_network import CausalNetwork, Stepper
 from lit_gen.nn.gated_pixelcnn import GatedPixelCNN
 from lit_gen.nn.image_transformer import ImageTransformer
@@ -210,3 +213,27 @@ def test_what_does_not_vary_keeps_its_length() -> None:
     y = layer(torch.ones(3, 1, 2, 2))
     torch.testing.assert_close(y, torch.zeros_like(y), atol=1e-6, rtol=0)
     torch.testing.assert_close(layer.weight, weight)
+
+
+def test_normalised_weights_start_alike_in_low_precision() -> None:
+    layers = torch.nn.Sequential(*(normalised(torch.nn.Conv2d(3, 3, 1)) for _ in range(3)))
+    outputs: list[Tensor] = []
+    for layer in layers:
+        layer.register_forward_hook(lambda _, __, y: outputs.append(y))
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # which caches what it has made smaller
+        layers(2 + 3 * torch.randn(64, 3, 4, 4))
+    for y in outputs:
+        torch.testing.assert_close(y.float().mean(dim=(0, 2, 3)), torch.zeros(3), atol=0.1, rtol=0)
+        torch.testing.assert_close(y.float().std(dim=(0, 2, 3)), torch.ones(3), atol=0.1, rtol=0)
+
+
+def test_older_checkpoints_without_a_start_fit() -> None:
+    network = _plus()
+    older = {key: value for key, value in network.state_dict().items() if not key.endswith("initialised")}
+    check_shapes(network, {"path": "old.ckpt", "state_dict": older})
+    with pytest.raises(UserError, match="does not fit"):
+        check_shapes(network, {"path": "old.ckpt", "state_dict": dict(list(older.items())[1:])})
+    average = MovingAverage(100.0, None)
+    average.load(older)
+    average.bind(network.state_dict(keep_vars=True), {})
+    assert average.tensors.keys() == network.state_dict().keys()
