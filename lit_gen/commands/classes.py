@@ -11,6 +11,7 @@ _BASES = {
     "model": ("pytorch_lightning.LightningModule",),
     "data": ("pytorch_lightning.LightningDataModule",),
     "extractor": ("lit_gen.metrics.extractors.extractor.Extractor",),
+    "sampler": ("lit_gen.functional.sampler.Sampler",),
 }
 _ARGUMENTS = {
     "loss": ("lit_gen.functional.adversarial.AdversarialLoss",),
@@ -31,7 +32,7 @@ _ARGUMENTS = {
     "parameterisation": ("lit_gen.functional.parameterisation.Parameterisation",),
     "weighting": ("lit_gen.functional.diffusion_weighting.DiffusionWeighting",),
     "time_distribution": ("lit_gen.functional.time_distribution.TimeDistribution",),
-    "sampler": ("lit_gen.functional.sampler.Sampler",),
+    "sampler": _BASES["sampler"],
     "grid": ("lit_gen.functional.time_grid.TimeGrid",),
     "extractor": _BASES["extractor"],
 }

@@ -5,6 +5,7 @@ __all__ = ["run"]
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from lit_gen.commands.classes import import_all
 from lit_gen.commands.evaluate_given import score_given
 from lit_gen.commands.output import check_output
 from lit_gen.commands.recorded import trusted_config
+from lit_gen.commands.sampler_options import add_sampler_options, drawing_flags, use_sampler
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
@@ -69,8 +71,8 @@ def run(arguments: Sequence[str]) -> int:
     device = choose_device(config.device)
     sets, images, judges = split_names(config.metrics)
     guidance = None if config.classifier_guidance is None else ClassifierGuidance(config.classifier_guidance)
-    if guidance and not sets:
-        raise UserError("--classifier_guidance is for samples, which none of these metrics looks at: leave it out")
+    if (flags := drawing_flags(config)) and not sets:
+        raise UserError(f"{flags[0]} is for samples, which none of these metrics looks at: leave it out")
     made = instantiate(parser, config)
     evaluator = _chosen(Evaluator, made, names, sets)
     scorers: list[Scorer] = []
@@ -96,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
         sampler: Any = model
-        generated = weights
+        generated, sampling = weights, use_sampler(model, made.sampler, made.guidance)
         if guidance:
             guidance.prepare(model, data, device)
             sampler, generated = guidance.of(model), guidance.named(weights)
@@ -113,7 +115,8 @@ def run(arguments: Sequence[str]) -> int:
                 on_device = None if label is None else label.to(device)
                 yield index, draw(sampler, seed, index.tolist(), on_device), label
 
-        results.append(evaluator.evaluate_seeds(batches, generated))
+        result = evaluator.evaluate_seeds(batches, generated)
+        results.append(replace(result, protocol=replace(result.protocol, sampling=sampling)))
     for scorer in scorers:
         results += scorer.score(model, device, weights)
     print("\n\n".join(result.table() for result in results))
@@ -134,6 +137,7 @@ def _parser() -> tuple[ArgumentParser, list[str], list[str]]:
     parser.add_argument("--samples", type=str | None, help="a folder of images, .npz or .npy, in place of a checkpoint")
     parser.add_argument("--output", type=str | None, help="the JSON file to write")
     parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
+    add_sampler_options(parser)
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     names = parser.add_class_arguments(Evaluator, None, as_group=False, fail_untyped=False)
     own = parser.add_class_arguments(ImageEvaluator, None, as_group=False, fail_untyped=False, skip=set(names))

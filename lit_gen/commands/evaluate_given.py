@@ -12,6 +12,7 @@ from lit_gen.commands.arguments import flag_values
 from lit_gen.commands.checkpointed import choose_device, instantiate, parse
 from lit_gen.commands.given_images import open_given
 from lit_gen.commands.output import check_output
+from lit_gen.commands.sampler_options import drawing_flags
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
@@ -46,8 +47,8 @@ def score_given(source: str, arguments: Sequence[str], parser: ArgumentParser, n
         raise UserError("--data is missing: name the data to compare the samples with, as in --data Digits")
     if config.get("repeats", 1) != 1:
         raise UserError(f"--repeats is {config.repeats}, but given samples are drawn once; give other samples for more")
-    if config.get("classifier_guidance") is not None:
-        raise UserError("--classifier_guidance is for a model that draws: leave it out beside --samples")
+    if flags := drawing_flags(config):
+        raise UserError(f"{flags[0]} is for a model that draws: leave it out beside --samples")
     if config.num_samples > len(given):
         raise UserError(f"--num_samples is {config.num_samples}, but '{source}' holds {len(given)} images")
     device = choose_device(config.device)

@@ -15,8 +15,17 @@ from torch import Tensor
 
 from lit_gen.callbacks.classifier_guidance import ClassifierGuidance
 from lit_gen.callbacks.sampling import draw_floats
-from lit_gen.commands.checkpointed import checkpoint_parser, choose_device, load_sampler, parse, read_wanted
+from lit_gen.commands.checkpointed import (
+    checkpoint_parser,
+    choose_device,
+    instantiate,
+    load_sampler,
+    parse,
+    read_wanted,
+)
+from lit_gen.commands.classes import import_all
 from lit_gen.commands.output import check_output, numbered, replacing_folder
+from lit_gen.commands.sampler_options import add_sampler_options, names_sampler, use_sampler
 from lit_gen.commands.watching import drawn_batches
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError, nearest
@@ -36,7 +45,10 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         UserError: If an argument is wrong.
     """
-    options = parse(_parser(), arguments)
+    if names_sampler(arguments):
+        import_all()  # for their short names
+    parser = _parser()
+    options = parse(parser, arguments)
     for name in ("num_samples", "batch_size"):
         if options[name] < 1:
             raise UserError(f"--{name} is {options[name]}, and must be at least 1")
@@ -48,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
     check_output(output, folder=output.suffix not in (".png", ".npz"), overwrite=options.overwrite)
     device = choose_device(options.device)
     checkpoint = read_wanted(options.ckpt_path, options.runs)
-    model = _sampler(checkpoint, options, device)
+    model = _sampler(checkpoint, instantiate(parser, options), device)
     settings = {name: options[name] for name in ("truncation", "temperature") if options[name] is not None}
     named = type(model).__name__ + "'s samples" if options.classifier_guidance is None else "samples that are guided"
     for name in settings:
@@ -81,12 +93,13 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _sampler(checkpoint: Mapping[str, Any], options: Namespace, device: torch.device) -> Any:
-    """Returns the checkpoint's model, guided by a classifier of its data if that is asked for."""
-    if options.classifier_guidance is None:
-        return load_sampler(checkpoint, options.weights, options.trust, device)
-    guidance = ClassifierGuidance(options.classifier_guidance)
-    data: Any = build_data(checkpoint, options.trust)
+    """Returns the checkpoint's model, with what the options say of how it draws."""
+    guidance = None if options.classifier_guidance is None else ClassifierGuidance(options.classifier_guidance)
     model = load_sampler(checkpoint, options.weights, options.trust, device)
+    use_sampler(model, options.sampler, options.guidance)
+    if guidance is None:
+        return model
+    data: Any = build_data(checkpoint, options.trust)
     if isinstance(data, PointData):
         raise UserError("points are no pictures, and there is no classifier of them: leave out --classifier_guidance")
     if hasattr(data, "check"):
@@ -119,6 +132,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
     parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
     parser.add_argument("--temperature", type=float | None, help="likewise: see the model's sample")
+    add_sampler_options(parser)
     parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
     parser.add_argument("--watch", action="store_true", help="write the grid while it is drawn, row by row")

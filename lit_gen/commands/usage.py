@@ -27,6 +27,12 @@ _CHECKPOINT = Option("--ckpt_path", "PATH", "a checkpoint file or a run's folder
 _RUNS = Option("--runs", "DIR", "the folder that all runs lie in (default: runs)")
 _TRUST = Option("--trust", "PACKAGE", "a package beside lit_gen and torch whose classes the checkpoint may name")
 _DEVICE = Option("--device", "DEVICE", "auto, cpu, cuda, cuda:1, … (default: auto)")
+_SAMPLER = (
+    Option("--sampler", "CLASS", "a diffusion model's sampler, such as DDIM (default: as it was trained)"),
+    Option("--sampler.KEY", "VALUE", "one of its arguments, as in --sampler.steps 20"),
+    Option("--guidance", "W", "how far a diffusion model's samples follow their labels; 1: no further"),
+    Option("--classifier_guidance", "W", "guide a diffusion model's samples by a classifier of its data"),
+)
 _WEIGHTS = Option(
     "--weights", "ema|raw", "averaged weights, or those last trained; ema:IMAGES: of another half-life (default: ema)"
 )
@@ -108,7 +114,7 @@ COMMANDS = {
             Option("--output", "PATH", "x.png: one grid; x.npz: arrays; anything else: a folder of PNG files"),
             Option("--seed", "SEED", "image i depends on the seed and on i alone (default: 0)"),
             Option("--label", "CLASS …", "classes by number or name, taken in turn (conditional models)"),
-            Option("--classifier_guidance", "W", "guide a diffusion model's samples by a classifier of its data"),
+            *_SAMPLER,
             Option("--truncation", "T", "less variety, better images: latents within ±T, styles T from their mean"),
             Option(
                 "--temperature", "T", "the same for flows (latents times T, such as 0.7) and for autoregressive models"
@@ -168,7 +174,7 @@ COMMANDS = {
             Option("", "", "(default: fid,is,kid)"),
             Option("--repeats", "N", "score N seeds, and print mean and deviation (default: 1)"),
             Option("--num_samples", "N", "the number of generated images (default: 10000)"),
-            Option("--classifier_guidance", "W", "guide a diffusion model's samples by a classifier of its data"),
+            *_SAMPLER,
             Option("--extractor", "CLASS", "Classifier (default), InceptionV3, DINOv2, CLIP, VGG16 or TorchModule"),
             Option("--extractor.KEY", "VALUE", "one of its arguments, as in --extractor.weights_path FILE"),
             Option("--split", "NAME", "the real images: test, val or train (default: test)"),

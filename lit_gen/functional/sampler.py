@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from lit_gen.functional.named_settings import named_settings
 from lit_gen.functional.noise_schedule import Level, NoiseSchedule
 from lit_gen.functional.time_grid import TimeGrid
 
@@ -90,6 +91,9 @@ class Sampler(abc.ABC):
     grid: TimeGrid
     is_random: bool = False
     order: int = 1
+
+    def __repr__(self) -> str:
+        return named_settings(self)
 
     @abc.abstractmethod
     def step(self, state: State, to: Level, denoise: Denoiser, noise: Noise) -> State:

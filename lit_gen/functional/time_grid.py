@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
+from lit_gen.functional.named_settings import named_settings
 from lit_gen.functional.noise_schedule import CLEAN, Level, NoiseSchedule
 
 
 class TimeGrid(abc.ABC):
     """A way of spreading N times, a value that a sampler is given."""
+
+    def __repr__(self) -> str:
+        return named_settings(self)
 
     @abc.abstractmethod
     def times(self, num: int, schedule: NoiseSchedule) -> Tensor:

@@ -17,8 +17,9 @@ MATTERS_TO = {
     "cmmd_sigma": ("cmmd",),
     "fid_inf_points": ("fid_inf",),
     "mifid_fingerprint": ("mifid",),
+    "sampling": (),
 }
-"""The fields that matter to some metrics alone; all others matter to every one."""
+"""The fields that matter to some metrics alone, or to none; all others matter to every one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,8 @@ class EvaluationProtocol:
         mifid_fingerprint: The hash of the training split, whose images' memorisation is measured whatever the split of
             the distance: a copy of a training image looks innocent beside test images.
         version: The version of lit_gen.
+        sampling: How a diffusion model made the images, such as ``"guidance 3"``, if not as its run says. Like what the
+            run says of it, this belongs to the model, not to how it is judged.
     """
 
     data: str
@@ -84,6 +87,7 @@ class EvaluationProtocol:
     fid_inf_points: int
     mifid_fingerprint: str | None
     version: str
+    sampling: str | None = None
 
     @property
     def hash(self) -> str:

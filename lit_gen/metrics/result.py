@@ -90,6 +90,7 @@ class EvaluationResult:
         classes = ", balanced classes" if protocol.labels == "balanced" else ""
         rows += [
             ("generated", f"{protocol.num_samples} images, {of}{classes}, {seeds}"),
+            *([("sampled by", protocol.sampling)] if protocol.sampling else []),
             ("real", f"{protocol.num_real} images of {protocol.data}, {protocol.split} split"),
             ("extractor", f"{protocol.extractor} {protocol.extractor_hash[:8]}{accuracy}"),
             ("protocol", protocol.hash[:8]),

@@ -177,6 +177,8 @@ def test_mistakes_of_the_command_are_said_in_one_line(lit_gen, tmp_path):
         (("folder", *data, "--num_samples", 3), "--num_samples is 3, but 'folder' holds 2 images"),
         (("folder", *data), "folder/1.png is 31×32"),
         (("folder", *data, "--repeats", 2), "--repeats is 2, but given samples are drawn once"),
+        (("folder", *data, "--guidance", 2), "--guidance is for a model that draws"),
+        (("folder", *data, "--sampler", "DDIM"), "--sampler is for a model that draws"),
         (("folder", *data, "--classifier_guidance", 2), "--classifier_guidance is for a model that draws"),
         (("folder", *data[:3], "fid_class"), "given samples have no classes, which fid_class needs"),
         (("folder", *data, "--data.image_size", "28"), "folder/0.png is 32×32"),

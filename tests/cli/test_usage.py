@@ -22,6 +22,8 @@ VALUES = {
     "--weights": ["raw"],
     "--device": ["cpu"],
     "--metrics": ["fid,is"],
+    "--sampler": ["DDIM"],
+    "--sampler.KEY": ["--sampler.eta", "0.5"],
     "--extractor": ["InceptionV3"],
     "--extractor.KEY": ["--extractor.weights_path", "weights.pth"],
     "--split": ["val"],

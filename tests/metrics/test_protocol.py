@@ -35,6 +35,7 @@ PROTOCOL = EvaluationProtocol(
     fid_inf_points=15,
     mifid_fingerprint="b" * 8,
     version="0.1.0",
+    sampling="guidance 2",
 )
 
 
@@ -72,6 +73,7 @@ def test_result() -> None:
         "kid[classifier]  0.012 ± 0.001",
         "is[classifier]   9 ± 0.1",
     ]
+    assert "sampled by" in result.table() and "guidance 2" in result.table()
     assert "accuracy 98.0 %" in result.table() and "200 images, ema weights, seed 0" in result.table()
 
 

@@ -62,6 +62,14 @@ def test_only_what_the_metric_depends_on_must_be_alike():
     assert order(rank(scores, "kid")) == [["a"], ["b"]]
 
 
+def test_how_a_diffusion_model_was_sampled_is_its_own_matter():
+    scores = [
+        score("a", fid=1.0, protocol={"sampling": "guidance 3"}),
+        score("b", fid=2.0, protocol={"sampling": None}),
+    ]
+    assert order(rank([*scores, score("older", fid=3.0)])) == [["a", "b", "older"]]
+
+
 def test_a_field_that_an_older_file_lacks_is_a_difference_that_is_named():
     older = {name: value for name, value in PROTOCOL.items() if name != "num_samples"}
     found = unlike(circumstances(older, "fid"), circumstances(PROTOCOL, "fid"))
