@@ -24,6 +24,7 @@ from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageResult, JudgeEvaluator
+from lit_gen.metrics.every_metric import of_classes
 from lit_gen.metrics.extractors import Classifier, Extractor
 from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
@@ -199,11 +200,11 @@ class Evaluation(Callback):
         if not data.num_images(split):
             return f"the data have no {split} images"
         if (
-            "fid_class" in self.metrics
+            (needy := of_classes(self.metrics))
             and self._guidance is None
             and getattr(pl_module, "num_classes", None) != data.num_classes
         ):
-            return f"{type(pl_module).__name__} does not draw the classes of the data, which fid_class needs"
+            return f"{type(pl_module).__name__} does not draw the classes of the data, which {needy[0]} needs"
         if data.num_classes is None and isinstance(self.extractor, Classifier):
             return (
                 "the data have no labels to train a classifier on; take another extractor (--evaluation.extractor "

@@ -35,6 +35,7 @@ from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import EvaluationResult, Evaluator, ImageEvaluator, ImageResult, JudgeEvaluator
+from lit_gen.metrics.every_metric import of_classes
 from lit_gen.metrics.image_result import results_dict
 from lit_gen.metrics.requested import split_names
 from lit_gen.training.averaged_weights import chosen_weights
@@ -102,9 +103,9 @@ def run(arguments: Sequence[str]) -> int:
         if guidance:
             guidance.prepare(model, data, device)
             sampler, generated = guidance.of(model), guidance.named(weights)
-        if "fid_class" in sets and getattr(sampler, "num_classes", None) != data.num_classes:
+        if (needy := of_classes(sets)) and getattr(sampler, "num_classes", None) != data.num_classes:
             raise UserError(
-                f"the model of '{checkpoint['path']}' does not draw the classes of {data.name}: leave out fid_class"
+                f"the model of '{checkpoint['path']}' does not draw the classes of {data.name}: leave out {needy[0]}"
             )
         evaluator.prepare(data, device)
 

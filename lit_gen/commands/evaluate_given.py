@@ -17,6 +17,7 @@ from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
 from lit_gen.metrics import Evaluator
+from lit_gen.metrics.every_metric import of_classes
 from lit_gen.metrics.requested import split_names
 
 GIVEN = "given samples"
@@ -58,8 +59,8 @@ def score_given(source: str, arguments: Sequence[str], parser: ArgumentParser, n
         raise UserError(f"given samples are no model, which {names_of} needs: leave it out of --metrics")
     made = instantiate(parser, config)
     evaluator = Evaluator(**{name: made[name] for name in names})
-    if "fid_class" in evaluator.metrics:
-        raise UserError("given samples have no classes, which fid_class needs: leave it out of --metrics")
+    if needy := of_classes(evaluator.metrics):
+        raise UserError(f"given samples have no classes, which {needy[0]} needs: leave it out of --metrics")
     data = made.data
     if isinstance(data, PointData):
         raise UserError("points are no pictures, and have no such scores; name other data with --data")

@@ -168,7 +168,8 @@ COMMANDS = {
         (
             _CHECKPOINT,
             Option("--samples", "PATH", "in place of a checkpoint: a folder of images, or .npz or .npy of uint8"),
-            Option("--metrics", "LIST", "of samples: fid, is, kid, pr, kid_rbf, dc, cmmd, fid_inf, fid_class, mifid"),
+            Option("--metrics", "LIST", "of samples: fid, is, kid, pr, kid_rbf, dc, cmmd, fid_inf, fid_class, mifid,"),
+            Option("", "", "class_accuracy"),
             Option("", "", "of each image: psnr, ssim, l1, lpips, bpd, nll"),
             Option("", "", "of translations: segmentation, attribute_accuracy, domain_accuracy"),
             Option("", "", "(default: fid,is,kid)"),

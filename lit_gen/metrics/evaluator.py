@@ -16,7 +16,7 @@ from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
 from lit_gen.metrics.cache import Cache
 from lit_gen.metrics.distributed import rank, sum_over_ranks, world_size
-from lit_gen.metrics.every_metric import METRICS
+from lit_gen.metrics.every_metric import METRICS, of_classes
 from lit_gen.metrics.extractors.extractor import Extractor
 from lit_gen.metrics.feature_pass import FeaturePass
 from lit_gen.metrics.features import Features
@@ -58,7 +58,8 @@ class Evaluator:
         extractor: What features are computed by.
         metrics: The names of the metrics: ``fid``, ``is``, ``kid``, ``pr`` (precision and recall), ``kid_rbf`` (KID
             with a Gaussian kernel), ``dc`` (density and coverage), ``cmmd``, ``fid_inf`` (FID for infinitely many
-            images), ``fid_class`` (FID of every class), ``mifid`` (memorisation-informed FID).
+            images), ``fid_class`` (FID of every class), ``mifid`` (memorisation-informed FID), ``class_accuracy``
+            (the share of images that show the class they were drawn of).
         num_samples: The number of generated images.
         split: The split of real images to compare with: ``train``, ``val`` or ``test``.
         num_real: How many of the split's images are taken, evenly spaced; all by default.
@@ -179,9 +180,15 @@ class Evaluator:
                 self.extractor.name,
             )
         if "logits" in needs and empty.logits is None:
+            wanting = next(name for name in self.metrics if "logits" in METRICS[name].needs)
             raise UserError(
-                f"the extractor {self.extractor.name} gives no logits, which 'is' needs: leave out 'is', or take an "
-                "extractor that classifies"
+                f"the extractor {self.extractor.name} gives no logits, which {wanting} needs: leave out {wanting}, or "
+                "take an extractor that classifies"
+            )
+        if "class_accuracy" in self.metrics and empty.logits is not None and empty.logits.shape[1] != self.num_classes:
+            raise UserError(
+                f"the extractor {self.extractor.name} does not tell the {self.num_classes} classes of {data.name} "
+                "apart, which class_accuracy needs: leave it out, or take Classifier"
             )
         settings = replace(self.settings, kid_subset_size=min(self.settings.kid_subset_size, count, self.num_samples))
         if settings != self.settings and {"kid", "kid_rbf"} & set(self.metrics) and rank() == 0:
@@ -281,12 +288,13 @@ class Evaluator:
         return EvaluationResult(scores, replace(protocol, weights=weights), seconds)
 
     def _check_classes(self, data: ImageData) -> None:
-        """Checks that data and numbers allow a score per class."""
+        """Checks that data and numbers allow a score that looks at classes."""
+        needy = of_classes(self.metrics)[0]
         if data.num_classes is None:
-            raise UserError(f"the images of {data.name} have no labels, which fid_class needs: leave it out")
+            raise UserError(f"the images of {data.name} have no labels, which {needy} needs: leave it out")
         if self.num_samples < 2 * data.num_classes:
             raise UserError(
-                f"num_samples is {self.num_samples}, but fid_class needs at least 2 images of each of the "
+                f"num_samples is {self.num_samples}, but {needy} needs at least 2 images of each of the "
                 f"{data.num_classes} classes"
             )
         self.num_classes = data.num_classes

@@ -1,7 +1,10 @@
 """Every metric of generated images by the name that it is asked for."""
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "of_classes"]
 
+from collections.abc import Iterable
+
+from lit_gen.metrics.class_accuracy import ClassAccuracy
 from lit_gen.metrics.density_coverage import DensityAndCoverage
 from lit_gen.metrics.frechet_by_class import FrechetByClass
 from lit_gen.metrics.frechet_distance import FrechetDistance
@@ -27,5 +30,11 @@ METRICS: dict[str, type[GenerativeMetric]] = {
         FrechetInfinity,
         FrechetByClass,
         MemorisationInformed,
+        ClassAccuracy,
     )
 }
+
+
+def of_classes(names: Iterable[str]) -> list[str]:
+    """Lists those metrics, of all that are asked for, that look at the classes of generated images."""
+    return [name for name in names if name in METRICS and "labels" in METRICS[name].needs]

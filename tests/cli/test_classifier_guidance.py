@@ -49,12 +49,20 @@ def test_samples_of_classes_that_the_model_does_not_know(lit_gen, diffusion):
 def test_evaluate_names_it_and_scores_classes(lit_gen, diffusion):
     short = ("--num_samples", 40, "--device", "cpu", "--output", "x.json")
     said = lit_gen(
-        "evaluate", "--ckpt_path", diffusion, "--metrics", "fid,fid_class", *short, "--classifier_guidance", 2
+        "evaluate",
+        "--ckpt_path",
+        diffusion,
+        "--metrics",
+        "fid,fid_class,class_accuracy",
+        *short,
+        "--classifier_guidance",
+        2,
     )
     assert said.status == 0, said.err
     assert "ema weights, classifier guidance 2" in said.out
     result = json.loads(Path("x.json").read_text())
     assert result["protocol"]["weights"] == "ema, classifier guidance 2" and "fid_class/3" in result["metrics"]
+    assert 0 <= result["metrics"]["class_accuracy_mean"] <= 1
     said = lit_gen("evaluate", "--ckpt_path", diffusion, "--metrics", "fid", *short)
     free = json.loads(Path("x.json").read_text())
     assert free["protocol"]["weights"] == "ema" and free["metrics"]["fid"] != result["metrics"]["fid"]

@@ -19,7 +19,7 @@ from lit_gen.metrics.distributed import from_rank_zero
 from lit_gen.metrics.extractors import Classifier
 
 NUMBERS = (101, 31)  # of the 31 images, one batch, all but the first process get none
-METRICS = "fid,is,kid,pr,fid_inf,fid_class,mifid"
+METRICS = "fid,is,kid,pr,fid_inf,fid_class,mifid,class_accuracy"
 
 
 def _scores(data: Any, folder: Path, num_samples: int) -> dict[str, float]:

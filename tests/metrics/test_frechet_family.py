@@ -141,11 +141,11 @@ def test_fid_as_torchmetrics() -> None:
 
 def test_evaluator_with_all_of_them(squares: Callable[..., Any], cache_dir: Path) -> None:
     data = squares()
-    evaluator = Evaluator(Classifier(), "fid,fid_inf,fid_class,mifid", num_samples=150, repeats=2)
+    evaluator = Evaluator(Classifier(), "fid,fid_inf,fid_class,mifid,class_accuracy", num_samples=150, repeats=2)
     evaluator.prepare(data)
     assert evaluator.labels(torch.tensor([0, 5, 149])).tolist() == [0, 1, 1]  # type: ignore[union-attr]
     result = evaluator.evaluate_seeds(lambda seed: labelled_batches(squares(seed=seed + 7), "val", count=150), "real")
-    assert {"fid_std", "fid_inf", "fid_class/3", "fid_class_mean", "mifid"} <= set(result.metrics)
+    assert {"fid_std", "fid_inf", "fid_class/3", "fid_class_mean", "mifid", "class_accuracy_std"} <= set(result.metrics)
     assert result.protocol.labels == "balanced" and result.protocol.repeats == 2
     assert result.protocol.mifid_fingerprint == data.fingerprint("train")
     assert result.by_seed is not None and list(result.by_seed) == [0, 1]

@@ -12,7 +12,7 @@ Direction: TypeAlias = Literal["lower", "higher"]
 _BETTER: dict[str, Direction] = {
     **dict.fromkeys(("fid", "mifid", "kid", "cmmd", "lpips", "l1", "bpd", "nll"), "lower"),
     **dict.fromkeys(("is", "precision", "recall", "density", "coverage", "psnr", "ssim"), "higher"),
-    **dict.fromkeys(("segmentation", "changed", "kept", "domain", "cycle"), "higher"),
+    **dict.fromkeys(("segmentation", "changed", "kept", "domain", "cycle", "class"), "higher"),
 }
 _PART_OF = {
     **dict.fromkeys(("precision", "recall"), "pr"),

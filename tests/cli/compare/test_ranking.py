@@ -28,6 +28,7 @@ def test_a_low_fid_and_a_high_inception_score_come_first():
     ]
     assert order(rank(scores)) == [["b", "a", "c"]]
     assert rank(scores).by == "fid"
+    assert direction("class_accuracy") == "higher" and direction("fid_class") == "lower"
     assert order(rank(scores, "is")) == [["c", "a", "b"]]
     (group,) = rank(scores, "is").groups
     assert group.rows[1].metrics["is"] == Estimate(2.0, 0.1)
