@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_said_before_anything_is_generated(
     with pytest.raises(UserError, match="gives no logits"):
         _evaluator(cache_dir, extractor=Pixels(logits=False)).prepare(squares())
     _evaluator(cache_dir, extractor=Pixels(logits=False), metrics=("fid", "kid")).prepare(squares())
-    with pytest.raises(UserError, match="does not tell the 10 classes of squares apart, which class_accuracy needs"):
+    with pytest.raises(UserError, match="does not tell the 4 classes of squares apart, which class_accuracy needs"):
         _evaluator(cache_dir, extractor=Pixels(), metrics=("class_accuracy",)).prepare(squares())
     with pytest.raises(UserError, match="has 200 images, from which 201"):
         _evaluator(cache_dir, num_real=201).prepare(squares())
