@@ -1,6 +1,6 @@
 """Small diffusion models of every kind; under torchrun, trains some of them on two processes."""
 
-__all__ = ["IMAGE", "KINDS", "POINT", "SHARED", "batches", "fit", "made"]
+__all__ = ["IMAGE", "KINDS", "POINT", "SHARED", "batches", "fit", "fit_shares", "made"]
 
 import os
 import sys
@@ -11,6 +11,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from quiet_trainer import quiet_trainer
+from torch import Tensor
+from torch.optim import SGD
+from torch.utils.data import DataLoader
 
 from lit_gen.datamodules.tensor_loader import TensorLoader
 from lit_gen.functional.adaptive_ode import AdaptiveODE
@@ -119,11 +122,52 @@ def fit(name: str, folder: Path, steps: int, rank: int = 0, **arguments: Any) ->
     return model, trainer
 
 
+class _TimesOfAll:
+    """Draws the times of a whole global batch, and takes those of a model's rows."""
+
+    def __init__(self, model: "SplitNoise", times: Any) -> None:
+        self.model, self.times = model, times
+
+    def sample(self, num: int, schedule: Any, generator: Any, device: torch.device) -> Tensor:
+        assert num == len(self.model.rows)
+        seeded = torch.Generator().manual_seed(2 * self.model.step)
+        return self.times.sample(BATCH, schedule, seeded, device)[self.model.rows]
+
+
+class SplitNoise(Diffusion):
+    """Draws times and noise of the whole global batch and takes the rows of the images at hand, however split."""
+
+    def __init__(self, shape: tuple[int, int, int], **arguments: Any) -> None:
+        super().__init__(shape, None, optimizer=partial(SGD, lr=0.1), **({"network": UNET} | arguments))
+        self.time_distribution = _TimesOfAll(self, self.time_distribution)  # type: ignore[assignment]
+        self.rows = torch.empty(0, dtype=torch.long)
+
+    def objective(self, batch: Any) -> Tensor:
+        self.rows = batch["index"]
+        return super().objective(batch)
+
+    def ends(self, x: Tensor, y: Tensor | None, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        seeded = torch.Generator().manual_seed(2 * self.step + 1)
+        return x, torch.randn(BATCH, *x.shape[1:], generator=seeded)[self.rows], y
+
+
+def fit_shares(name: str, folder: Path, steps: int, rank: int, world_size: int, **arguments: Any) -> Diffusion:
+    """Trains on one rank's rows of the same global batches, with the same noise however many ranks there are."""
+    torch.manual_seed(0)
+    model, trainer = SplitNoise(IMAGE, **KINDS[name][1]), quiet_trainer(folder, steps, **arguments)
+    rows = torch.arange(BATCH).view(world_size, -1)[rank]
+    shares = [{"image": batch["image"][rows], "index": rows} for batch in batches(IMAGE)]
+    trainer.fit(model, DataLoader(shares, batch_size=None))  # type: ignore[arg-type]
+    return model
+
+
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     ends = {}
     for name in SHARED:
         strategy = AdversarialDDPStrategy(process_group_backend="gloo")
         model, _ = fit(name, folder, 3, rank, devices=2, strategy=strategy, use_distributed_sampler=False)
-        ends[name] = model.state_dict()
+        strategy = AdversarialDDPStrategy(process_group_backend="gloo")
+        split = fit_shares(name, folder, 3, rank, 2, devices=2, strategy=strategy, use_distributed_sampler=False)
+        ends[name] = {"unlike": model.state_dict(), "split": split.state_dict()}
     torch.save(ends, folder / f"rank{rank}.pt")

@@ -281,7 +281,7 @@ def test_what_cannot_be_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, torch.Tensor]]]:
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("diffusions")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
     done = subprocess.run([*torchrun, str(SCRIPT), str(folder)], capture_output=True, text=True, timeout=300)
@@ -290,11 +290,21 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[s
 
 
 @pytest.mark.parametrize("name", diffusions.SHARED)
-def test_two_processes_stay_one_model(two_ranks: list[dict[str, dict[str, torch.Tensor]]], name: str) -> None:
+def test_two_processes_stay_one_model(two_ranks: list[dict[str, Any]], name: str) -> None:
     """On unlike images and noise, parameters are the same on both."""
-    first, second = (rank[name] for rank in two_ranks)
+    first, second = (rank[name]["unlike"] for rank in two_ranks)
     start = diffusions.made(name).state_dict()
     for key, value in first.items():
         assert torch.isfinite(value).all(), key
         torch.testing.assert_close(second[key], value, atol=1e-7, rtol=0, msg=key)
     assert any(not torch.equal(value, start[key]) for key, value in first.items())
+
+
+@pytest.mark.parametrize("name", diffusions.SHARED)
+def test_two_processes_end_where_one_does(two_ranks: list[dict[str, Any]], name: str, tmp_path: Path) -> None:
+    """Halves of the same batches, with the same times and noise: the gradient is that of all."""
+    one = diffusions.fit_shares(name, tmp_path, 3, 0, 1).state_dict()
+    for rank in two_ranks:
+        for key, value in one.items():
+            torch.testing.assert_close(rank[name]["split"][key], value, atol=1e-6, rtol=0, msg=key)
+    assert not torch.allclose(one["network.last.weight"], torch.zeros(()), atol=1e-4)
