@@ -81,18 +81,6 @@ def test_a_resumed_run_is_the_run_that_never_stopped(name: str, tmp_path: Path) 
 
 
 @every
-def test_bfloat16(name: str, tmp_path: Path) -> None:
-    model, _ = diffusions.fit(name, tmp_path, 2, precision="bf16-mixed")
-    for key, value in model.state_dict().items():
-        assert value.dtype != torch.bfloat16 and torch.isfinite(value).all(), key
-    image, label = held(model, 2)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        assert model.eval().sample(2, label).dtype == torch.float32
-        if "points" not in name and "edm" not in name:  # whose solver sees bfloat16's steps
-            assert model.log_prob(image, label).dtype == torch.float32
-
-
-@every
 def test_it_keeps_its_contracts(name: str) -> None:
     model = stirred(diffusions.made(name))
     image, label = held(model)
