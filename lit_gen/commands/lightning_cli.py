@@ -33,7 +33,14 @@ from lit_gen.commands.launch import choose_strategy, launch_settings
 from lit_gen.commands.metrics_file import MetricsFile
 from lit_gen.commands.own_defaults import own_defaults
 from lit_gen.commands.predictions import PredictionFolder
-from lit_gen.commands.recorded import check_shapes, differences, recorded_config, run_settings, trusted_config
+from lit_gen.commands.recorded import (
+    check_shapes,
+    differences,
+    held_model,
+    recorded_config,
+    run_settings,
+    trusted_config,
+)
 from lit_gen.commands.request import Request, default_name
 from lit_gen.commands.runs import RunFolder, run_folder_of
 from lit_gen.commands.tensorboard_file import TensorBoardFile
@@ -118,16 +125,24 @@ class Cli(LightningCLI):
         if self.checkpoint and self.command != "fit":
             parser.set_defaults(trusted_config(self.checkpoint, self.request.trust, _LINKED))
             parser.set_defaults(run_settings(self.request.checkpoint, self.request.trust))
-        with self._diagnosed(parser):
-            self.config = parser.parse_args(args)
-            # A checkpoint's configuration is whole.
-            given = parser.parse_args(args, defaults=False) if self.command == "fit" else Namespace()
-            for section in ("model", "data"):
-                if section in given and self.config[section] is not None:
-                    own_defaults(self.config[section], given[section])
+        self.config = self._parsed(parser, args)
         for section in ("model", "data"):
             if self.config[section] is None:
                 raise UserError(f"no {section} is given: name one by --{section}, or a configuration by --config")
+        self.held: list[str] = []
+        if self.checkpoint and self.command == "fit":
+            self.held = held_model(self.checkpoint, self.config.model.get("init_args", {}), self.request.trust)
+        self.built = self._parsed(parser, [*args, *self.held]) if self.held else self.config
+
+    def _parsed(self, parser: LightningArgumentParser, args: Any) -> Namespace:
+        with self._diagnosed(parser):
+            config = parser.parse_args(args)
+            # A checkpoint's configuration is whole.
+            given = parser.parse_args(args, defaults=False) if self.command == "fit" else Namespace()
+            for section in ("model", "data"):
+                if section in given and config[section] is not None:
+                    own_defaults(config[section], given[section])
+        return config
 
     @contextlib.contextmanager
     def _diagnosed(self, parser: LightningArgumentParser) -> Iterator[None]:
@@ -145,8 +160,10 @@ class Cli(LightningCLI):
             self.config["seed_everything"] = seed_everything(seed, workers=True, verbose=False)
 
     def instantiate_classes(self) -> None:
+        asked, self.config = self.config, self.built  # from which Lightning records what the model is built from
         with self._diagnosed(self.parser):
-            self.config_init = self.parser.instantiate(self.config)
+            self.config_init = self.parser.instantiate(self.built)
+        self.config = asked
         self.datamodule, self.model = self.config_init["data"], self.config_init["model"]
         if hasattr(self.datamodule, "check"):
             self.datamodule.check()
@@ -166,6 +183,8 @@ class Cli(LightningCLI):
             self._dump_config()
             for section, recorded in recorded_config(self.checkpoint, _LINKED).items():
                 for key, there, here in differences(recorded, self.config_dump[section], section):
+                    if self.held and key == "model.autoencoder":
+                        continue
                     restored = self.command == "fit" and ("optimizer" in key or "schedule" in key)
                     which = "the restored optimizer keeps the latter" if restored else "the former is used"
                     yield f"{key} is {here}, but {there} in the checkpoint: {which}"

@@ -1,8 +1,9 @@
 """What a checkpoint recorded of its model and data, as configuration, and where another configuration differs."""
 
-__all__ = ["check_shapes", "differences", "recorded_config", "run_settings", "trusted_config"]
+__all__ = ["check_shapes", "differences", "held_model", "recorded_config", "run_settings", "trusted_config"]
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,28 @@ def trusted_config(
     for section in config.values():
         check_trusted(checkpoint["path"], section["class_path"], section["init_args"], trust)
     return config
+
+
+def held_model(checkpoint: Mapping[str, Any], arguments: Collection[str], trust: Sequence[str] = ()) -> list[str]:
+    """Returns options that build the model below a checkpoint's own as the checkpoint says, whose weights it holds.
+
+    Without them a prior over codes, or a diffusion model of latents, would go back to the file that it began with,
+    which may have changed, or be there no more.
+
+    Arguments:
+        checkpoint: The checkpoint.
+        arguments: Those of the model that is built.
+        trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
+
+    Raises:
+        UserError: If it names a class of another package.
+    """
+    held = recorded_config(checkpoint).get("model", {}).get("init_args", {}).get("autoencoder")
+    if not isinstance(held, Mapping) or "autoencoder" not in arguments:
+        return []
+    check_trusted(checkpoint["path"], held["class_path"], held["init_args"], trust)
+    files = [f"--model.{name}=null" for name in ("codes_of", "latents_of") if name in arguments]
+    return [f"--model.autoencoder={json.dumps(held)}", *files]
 
 
 def differences(recorded: Any, given: Any, key: str) -> Iterator[tuple[str, Any, Any]]:

@@ -35,8 +35,7 @@ class CodePrior(ObjectiveModule):
     Its loss is −log p of codes, in nats per image; it is no bound on that of images, whose codes are many to one.
 
     A checkpoint of it holds the model of codes too, how it is built and its weights, which training leaves as they
-    are: the file that these came from is needed no more, but where `fit` goes on with the run's own configuration,
-    which names it.
+    are: the file that these came from is needed no more.
 
     References:
         | Neural Discrete Representation Learning (van den Oord, Vinyals & Kavukcuoglu, 2017), section 3.3

@@ -42,8 +42,7 @@ class LatentDiffusion(DiffusionModule):
     training, and kept in checkpoints.
 
     A checkpoint of it holds the model of latents too, how it is built and its weights, which training leaves as they
-    are: the file that these came from is needed no more, but where `fit` goes on with the run's own configuration,
-    which names it.
+    are: the file that these came from is needed no more.
 
     References:
         | High-Resolution Image Synthesis with Latent Diffusion Models (Rombach et al., 2022), sections 3, G

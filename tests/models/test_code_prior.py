@@ -140,3 +140,4 @@ def test_from_images_to_samples_by_three_commands(
     (prior,) = Path("runs").glob("gated*/*/checkpoints/last.ckpt")
     assert main(["sample", "--ckpt_path", str(prior), "--num_samples", "4", "--output", "grid.png"]) == 0
     assert lit_gen.load(prior).sample(2).shape == (2, 1, 28, 28)
+    assert main(["fit", "--ckpt_path", "last", "--trainer.max_steps", "3"]) == 0  # what it began with is gone

@@ -180,7 +180,10 @@ def test_what_does_not_fit_is_one_line(trained: dict[str, Path], tmp_path: Path)
 
 
 def test_from_images_to_samples_by_three_commands(
-    write_idx_files: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write_idx_files: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_idx_files(tmp_path, numpy.random.default_rng(0))
     monkeypatch.setenv("LIT_GEN_DATA", str(tmp_path))
@@ -202,3 +205,13 @@ def test_from_images_to_samples_by_three_commands(
     (latent,) = Path("runs").glob("latent*/*/checkpoints/last.ckpt")
     assert main(["sample", "--ckpt_path", str(latent), "--num_samples", "4", "--output", "grid.png"]) == 0
     assert lit_gen.load(latent).sample(2).shape == (2, 1, 28, 28)
+    # Its own checkpoint is enough to go on with, twice: what it began with is gone.
+    capsys.readouterr()
+    for steps in ("3", "4"):
+        assert main(["fit", "--ckpt_path", "last", "--trainer.max_steps", steps]) == 0
+        said = capsys.readouterr()
+        assert "model.autoencoder" not in said.out + said.err
+    config = yaml.safe_load((latent.parents[1] / "config.yaml").read_text("utf-8"))
+    assert config["model"]["init_args"]["latents_of"] == given[1]
+    content = torch.load(latent, weights_only=True)
+    assert content["global_step"] == 4 and content["hyper_parameters"]["autoencoder"]["init_args"]["num_codes"] > 0
