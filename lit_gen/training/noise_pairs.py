@@ -73,20 +73,20 @@ class Teacher(SupportsLatents, SupportsTrajectory, Protocol):
 
 @torch.no_grad()
 def draw_pairs(
-    teacher: Teacher, num: int, batch_size: int, seed: int, num_classes: int | None, device: torch.device
+    teacher: Teacher, numbers: Tensor, batch_size: int, seed: int, num_classes: int | None, device: torch.device
 ) -> NoisePairs:
     """Draws noise, and what a model makes of it; pair i depends on the seed and on i alone.
 
     Arguments:
         teacher: The model, on the device.
-        num: The number of pairs N.
+        numbers: Which pairs, int64 [N].
         batch_size: The pairs drawn at once.
         seed: The seed of the whole set.
         num_classes: The number of classes to draw labels from, uniformly; None for none.
         device: Where the model is.
     """
     batches = []
-    for part in torch.arange(num).split(batch_size):
+    for part in numbers.split(batch_size):
         sources = generators(seed, part.tolist())
         z = teacher.latents(len(part), sources)
         label = None if num_classes is None else randint(num_classes, len(part), sources, device)

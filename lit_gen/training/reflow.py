@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from lit_gen.contracts import SupportsLatents, SupportsTrajectory
@@ -49,7 +50,7 @@ class Reflow:
         teacher: A checkpoint of a model of the same network, schedule and parameterisation.
         num_pairs: The number of pairs N.
         sampler: How the teacher's equation is solved, without noise; the teacher's own by default.
-        batch_size: The pairs drawn at once.
+        batch_size: The pairs drawn at once by each process.
         trust: Packages beside lit_gen and torch whose classes the teacher's checkpoint may name.
     """
 
@@ -86,18 +87,16 @@ class Reflow:
         path = Path(trainer.log_dir or trainer.default_root_dir) / "pairs.npz"
         # Whether the file is there only the first process can tell, which writes it.
         found = bool(trainer.strategy.broadcast(not fresh and path.is_file()))
-        pairs = NoisePairs.read(path) if found and trainer.is_global_zero else None
         if not found:
             teacher = self._load_teacher(model)
             if fresh:
                 _take_weights(cast(nn.Module, model.network), teacher.network, self.teacher)
+            pairs = self._drawn(teacher, trainer, derive_seed(model.run_seed, "reflow"), model.device)
             if trainer.is_global_zero:
-                log.info("Drawing %s pairs of noise and images by the teacher, once.", f"{self.num_pairs:,}")
-                seed, source = derive_seed(model.run_seed, "reflow"), cast(Teacher, teacher.to(model.device))
-                pairs = draw_pairs(source, self.num_pairs, self.batch_size, seed, teacher.num_classes, model.device)
                 pairs.write(path)
-        pairs = trainer.strategy.broadcast(pairs)
-        assert pairs is not None
+        else:
+            pairs = trainer.strategy.broadcast(NoisePairs.read(path) if trainer.is_global_zero else None)
+            assert pairs is not None
         self._pairs = pairs.to(model.device)
 
     def ends(self, num: int, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -113,6 +112,21 @@ class Reflow:
         low, high = (total - kept, total) if held_out else (0, total - kept)
         picked = self._pairs.rows(torch.randint(low, high, (num,), device=self._pairs.noise.device))
         return picked.image, picked.noise, picked.label
+
+    def _drawn(self, teacher: Any, trainer: Trainer, seed: int, device: torch.device) -> NoisePairs:
+        """Returns all pairs on every process, each of which draws a share of them."""
+        if trainer.is_global_zero:
+            log.info("Drawing %s pairs of noise and images by the teacher, once.", f"{self.num_pairs:,}")
+        share = -(-self.num_pairs // trainer.world_size)
+        numbers = torch.arange(share) + share * trainer.global_rank
+        source = cast(Teacher, teacher.to(device))
+        own = draw_pairs(source, numbers, self.batch_size, seed, teacher.num_classes, device).to(device)
+        noise, image, *label = (
+            cast(Tensor, trainer.strategy.all_gather(part)).reshape(-1, *part.shape[1:])[: self.num_pairs]
+            for part in (own.noise, own.image, own.label)
+            if part is not None
+        )
+        return NoisePairs(noise, image, *label)
 
     def _load_teacher(self, model: GenerativeModule) -> Any:
         if self.teacher is None:

@@ -1,6 +1,6 @@
 """Small diffusion models of every kind; under torchrun, trains some of them on two processes."""
 
-__all__ = ["IMAGE", "KINDS", "POINT", "SHARED", "batches", "fit", "fit_shares", "made"]
+__all__ = ["IMAGE", "KINDS", "POINT", "SHARED", "TEACHER", "batches", "fit", "fit_shares", "made"]
 
 import os
 import sys
@@ -29,6 +29,7 @@ from lit_gen.models import Diffusion
 from lit_gen.nn.dense_denoiser import DenseDenoiser
 from lit_gen.nn.diffusion_unet import DiffusionUNet
 from lit_gen.nn.dit import DiT
+from lit_gen.training.reflow import Reflow
 from lit_gen.training.strategy import AdversarialDDPStrategy
 
 CLASSES, BATCH = 3, 8
@@ -94,7 +95,7 @@ KINDS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "points, adaptive": (POINT, {**FLOW, **EXACT, "sampler": AdaptiveODE(1e-3, 1e-3, steps=4)}),
     "points, ddim": (POINT, {**EXACT, "noise_schedule": LinearBetas(20, 0.01, 0.3), "sampler": DDIM(5)}),
 }
-SHARED = ("ddpm", "edm")
+SHARED, TEACHER = ("ddpm", "edm"), "points, flow matching"
 
 
 def made(name: str, **arguments: Any) -> Diffusion:
@@ -116,8 +117,8 @@ def batches(shape: tuple[int, int, int], rank: int = 0) -> TensorLoader:
 
 def fit(name: str, folder: Path, steps: int, rank: int = 0, **arguments: Any) -> tuple[Diffusion, pl.Trainer]:
     """Trains a model for some batches, in the order that they have."""
-    ckpt_path = arguments.pop("ckpt_path", None)
-    model, trainer = made(name), quiet_trainer(folder, steps, **arguments)
+    ckpt_path, model = arguments.pop("ckpt_path", None), arguments.pop("model", None) or made(name)
+    trainer = quiet_trainer(folder, steps, **arguments)
     trainer.fit(model, batches(KINDS[name][0], rank), ckpt_path=ckpt_path, weights_only=True)
     return model, trainer
 
@@ -163,11 +164,19 @@ def fit_shares(name: str, folder: Path, steps: int, rank: int, world_size: int, 
 
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
-    ends = {}
+    ends: dict[str, Any] = {}
+
+    def two() -> dict[str, Any]:
+        strategy = AdversarialDDPStrategy(process_group_backend="gloo")
+        return {"devices": 2, "strategy": strategy, "use_distributed_sampler": False}
+
     for name in SHARED:
-        strategy = AdversarialDDPStrategy(process_group_backend="gloo")
-        model, _ = fit(name, folder, 3, rank, devices=2, strategy=strategy, use_distributed_sampler=False)
-        strategy = AdversarialDDPStrategy(process_group_backend="gloo")
-        split = fit_shares(name, folder, 3, rank, 2, devices=2, strategy=strategy, use_distributed_sampler=False)
+        model, _ = fit(name, folder, 3, rank, **two())
+        split = fit_shares(name, folder, 3, rank, 2, **two())
         ends[name] = {"unlike": model.state_dict(), "split": split.state_dict()}
+    _, trainer = fit(TEACHER, folder, 3, rank, **two())
+    trainer.save_checkpoint(folder / "teacher.ckpt")
+    student = made(TEACHER, reflow=Reflow(str(folder / "teacher.ckpt"), num_pairs=41), optimal_transport=False)
+    fit(TEACHER, folder, 1, rank, model=student, **two())
+    ends["pairs"] = vars(student.reflow._pairs)
     torch.save(ends, folder / f"rank{rank}.pt")

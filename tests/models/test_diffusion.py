@@ -24,8 +24,10 @@ from lit_gen.functional.ode_samplers import Heun
 from lit_gen.functional.samplers import DDIM, Ancestral
 from lit_gen.functional.tabulated_schedules import LinearBetas
 from lit_gen.models import Diffusion
+from lit_gen.training.loading import load_model, read_checkpoint
+from lit_gen.training.noise_pairs import NoisePairs, draw_pairs
 from lit_gen.training.recording import recorded
-from lit_gen.training.seeding import generators
+from lit_gen.training.seeding import derive_seed, generators
 
 SCRIPT = Path(__file__).with_name("diffusions.py")
 _spec = importlib.util.spec_from_file_location("diffusions", SCRIPT)
@@ -274,7 +276,8 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0", "--standalone"]
     done = subprocess.run([*torchrun, str(SCRIPT), str(folder)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    ends = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    return [{**end, "folder": folder} for end in ends]
 
 
 @pytest.mark.parametrize("name", diffusions.SHARED)
@@ -296,3 +299,13 @@ def test_two_processes_end_where_one_does(two_ranks: list[dict[str, Any]], name:
         for key, value in one.items():
             torch.testing.assert_close(rank[name]["split"][key], value, atol=1e-6, rtol=0, msg=key)
     assert not torch.allclose(one["network.last.weight"], torch.zeros(()), atol=1e-4)
+
+
+def test_two_processes_draw_halves_of_reflow_s_pairs(two_ranks: list[dict[str, Any]]) -> None:
+    folder = two_ranks[0]["folder"]
+    teacher: Any = load_model(read_checkpoint(folder / "teacher.ckpt"), network=diffusions.DENSE)
+    seed = derive_seed(teacher.run_seed, "reflow")
+    wanted = draw_pairs(teacher, torch.arange(41), 500, seed, None, torch.device("cpu"))
+    for found in (NoisePairs.read(folder / "pairs.npz"), *(NoisePairs(**rank["pairs"]) for rank in two_ranks)):
+        assert torch.equal(found.noise, wanted.noise)
+        torch.testing.assert_close(found.image, wanted.image, atol=1e-6, rtol=0)

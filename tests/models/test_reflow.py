@@ -68,7 +68,7 @@ def perfect(network: type[nn.Module], channels: int, steps: Any = FINE) -> Diffu
 
 
 def pairs_of(teacher: Any, num: int, batch_size: int = 5000) -> NoisePairs:
-    return draw_pairs(teacher, num, batch_size, 0, None, torch.device("cpu"))
+    return draw_pairs(teacher, torch.arange(num), batch_size, 0, None, torch.device("cpu"))
 
 
 def assert_same(some: NoisePairs, others: NoisePairs) -> None:
@@ -223,7 +223,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(trained: Path, tmp_path: Pa
 def test_labels_of_a_guided_teacher_come_along(tmp_path: Path) -> None:
     own: Any = {**diffusions.FLOW, "sampler": Euler(2), "conditional": True, "label_dropout": 0.0}
     teacher = diffusions.made("v, guided", **own)
-    pairs = draw_pairs(teacher, 6, 4, 0, 3, torch.device("cpu"))
+    pairs = draw_pairs(teacher, torch.arange(6), 4, 0, 3, torch.device("cpu"))
     assert pairs.label is not None and {*pairs.label.tolist()} <= {0, 1, 2}
     torch.testing.assert_close(pairs.image, teacher.generate(pairs.noise.flatten(1), pairs.label))
     pairs.write(tmp_path / "pairs.npz")
