@@ -95,8 +95,9 @@ class Reflow:
             if trainer.is_global_zero:
                 pairs.write(path)
         else:
-            pairs = trainer.strategy.broadcast(NoisePairs.read(path) if trainer.is_global_zero else None)
-            assert pairs is not None
+            read = trainer.strategy.broadcast(NoisePairs.read(path) if trainer.is_global_zero else None)
+            assert read is not None
+            pairs = read
         self._pairs = pairs.to(model.device)
 
     def ends(self, num: int, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -122,7 +123,7 @@ class Reflow:
         source = cast(Teacher, teacher.to(device))
         own = draw_pairs(source, numbers, self.batch_size, seed, teacher.num_classes, device).to(device)
         noise, image, *label = (
-            cast(Tensor, trainer.strategy.all_gather(part)).reshape(-1, *part.shape[1:])[: self.num_pairs]
+            trainer.strategy.all_gather(part).reshape(-1, *part.shape[1:])[: self.num_pairs]
             for part in (own.noise, own.image, own.label)
             if part is not None
         )
