@@ -9,8 +9,7 @@ from torch import Tensor
 
 from lit_gen.contracts import Generators, ImageData, SupportsClassifierGuidance
 from lit_gen.errors import UserError
-from lit_gen.functional.class_labels import checked_label
-from lit_gen.functional.noise import randint
+from lit_gen.functional.class_labels import drawn_label
 from lit_gen.metrics.extractors import Classifier
 from lit_gen.metrics.extractors.classifier_network import ClassifierNetwork
 
@@ -88,8 +87,6 @@ class GuidedModel:
     def sample(self, num: int, label: Tensor | None = None, generator: Generators | None = None) -> Tensor:
         """Draws images in about [−1, 1], [num, C, H, W]; of labels [num], drawn uniformly by default."""
         device = self._guidance.classifier.network.head.weight.device  # type: ignore[union-attr]
-        if label is None:
-            label = randint(self.num_classes, num, generator, device)  # type: ignore[arg-type]
-        label = checked_label(label, self.num_classes, device)  # type: ignore[arg-type]
+        label = drawn_label(label, num, self.num_classes, generator, device)  # type: ignore[arg-type]
         assert label is not None
         return self._model.sample_by_classifier(label, self._guidance.classify, self._guidance.scale, generator)

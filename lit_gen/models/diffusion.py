@@ -183,7 +183,8 @@ class Diffusion(DiffusionModule):
         label = label.to(self.device)
         denoise = self.denoiser(None if self.num_classes is None else label)
         guided = guided_by(denoise, of_clean_images(classify, self.noise_schedule), label, scale)
-        return self.drawn(self.latents(len(label), generator), guided, generator)
+        z = self.latents(len(label), generator)
+        return self.last(self.chain(z, guided, self.noise_like(z.view(-1, *self.data_shape), generator)))
 
     @torch.no_grad()
     def trajectory(self, z: Tensor, label: Tensor | None = None) -> list[Tensor]:

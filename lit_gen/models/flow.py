@@ -19,8 +19,7 @@ from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.base_distributions import BaseDistribution, StandardNormal
 from lit_gen.functional.bits_per_dim import bits_per_dim
-from lit_gen.functional.class_labels import checked_label
-from lit_gen.functional.noise import randint
+from lit_gen.functional.class_labels import checked_label, drawn_label
 from lit_gen.functional.preprocessing import Centring, Preprocessing
 from lit_gen.nn.dequantisation import UniformDequantisation
 from lit_gen.nn.factories import DequantisationFactory, FlowFactory
@@ -144,8 +143,7 @@ class NormalizingFlow(ObjectiveModule):
             UserError: If labels are given to an unconditional model, or are out of range.
         """
         z = self.latents(num, generator, temperature)
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
+        label = drawn_label(label, num, self.num_classes, generator, self.device)
         return self.generate(z, label)
 
     def latents(self, num: int, generator: Generators | None = None, temperature: float | None = None) -> Tensor:

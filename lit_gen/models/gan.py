@@ -20,8 +20,8 @@ from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
 from lit_gen.functional.augmentation import Augmentation
 from lit_gen.functional.auxiliary import Auxiliary
-from lit_gen.functional.class_labels import checked_label
-from lit_gen.functional.noise import randint, randn, truncated_randn
+from lit_gen.functional.class_labels import checked_label, drawn_label
+from lit_gen.functional.noise import randn, truncated_randn
 from lit_gen.functional.regularizer import (
     Critique,
     DiscriminatorRegularizer,
@@ -253,8 +253,7 @@ class GAN(AdversarialModule):
             UserError: If labels are given to an unconditional model, or are out of range.
         """
         z = self.latents(num, generator, None if isinstance(self.generator, SupportsTruncation) else truncation)
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
+        label = drawn_label(label, num, self.num_classes, generator, self.device)
         return self.generate(z, label, truncation)
 
     def latents(self, num: int, generator: Generators | None = None, truncation: float | None = None) -> Tensor:

@@ -18,11 +18,11 @@ from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.at_least_float32 import at_least_float32
 from lit_gen.functional.bernoulli import BernoulliLikelihood
-from lit_gen.functional.class_labels import checked_label
+from lit_gen.functional.class_labels import checked_label, drawn_label
 from lit_gen.functional.gaussian_kl import gaussian_kl_terms
 from lit_gen.functional.importance_bound import importance_bound
 from lit_gen.functional.likelihood import Likelihood
-from lit_gen.functional.noise import randint, randn
+from lit_gen.functional.noise import randn
 from lit_gen.nn.dense_autoencoder import DenseDecoder, DenseEncoder
 from lit_gen.nn.factories import DecoderFactory, EncoderFactory
 from lit_gen.training.objective import ObjectiveModule
@@ -195,8 +195,7 @@ class VAE(ObjectiveModule):
         Labels are drawn uniformly by default, if the model is conditional.
         """
         z = self.latents(num, generator)
-        if label is None and self.num_classes is not None:
-            label = randint(self.num_classes, num, generator, self.device)
+        label = drawn_label(label, num, self.num_classes, generator, self.device)
         if not self.draw_pixels:
             return self.generate(z, label)
         return self.likelihood.draw(self._decoded(z, label), generator)

@@ -199,10 +199,6 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
         """Maps noise [B, D] and labels [B] to images [B, C, H, W]; what is random on the way is the same for all."""
         return self.shown(self.last(self.chain(z, self.denoiser(label), self.fixed_noise(z))))
 
-    def drawn(self, z: Tensor, denoise: Denoiser, generator: Generators | None) -> Tensor:
-        """Returns x, [B, …], from the noise [B, D] that chains start from."""
-        return self.last(self.chain(z, denoise, self.noise_like(z.view(-1, *self.data_shape), generator)))
-
     def chain(self, z: Tensor, denoise: Denoiser, noise: Noise) -> Iterator[State]:
         """Yields the states of a chain that starts from noise [B, D] of variance 1."""
         dtype = next(self.network.parameters()).dtype
