@@ -91,11 +91,13 @@ def score(run: Path, name: str, num: int, settings: tuple[str, ...], metrics: st
     if file.is_file():
         return
     file.parent.mkdir(exist_ok=True)
+    half_done = file.with_suffix(".part.json")
     arguments = ("--metrics", metrics, "--num_samples", str(num), "--batch_size", "125")
     with counting() as count:
-        done(command(["evaluate", "--ckpt_path", str(run), *arguments, *settings, "--output", str(file)]))
-    found = {**json.loads(file.read_text("utf-8")), "evaluations": count[0] / num}
-    file.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+        done(command(["evaluate", "--ckpt_path", str(run), *arguments, *settings, "--output", str(half_done)]))
+    found = {**json.loads(half_done.read_text("utf-8")), "evaluations": count[0] / num}
+    half_done.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+    half_done.rename(file)
 
 
 def steps_of(sampler: str, evaluations: int) -> int:
@@ -122,7 +124,8 @@ def score_guidances(name: str, run: Path) -> None:
 
 def score_gans(runs: Path) -> None:
     for name in GANS:
-        gan_results.train(name, GAN_STEPS, runs)
+        if not (runs / name / "version_0" / "scores.json").is_file():
+            gan_results.train(name, GAN_STEPS, runs)
         score(runs / name / "version_0", "alone", MODELS["fashion"][2], ())
 
 
@@ -158,7 +161,8 @@ def guidance_table(run: Path) -> list[str]:
 
 def gan_table(runs: Path) -> list[str]:
     rows = [(name, read(runs / name / "version_0", "alone")) for name in GANS]
-    return [f"| {name} | {cell(found)} |" for name, found in rows if found] + [""]
+    cells = [f"| {name} | {cell(found)} |" for name, found in rows if found]
+    return ["| GAN | FID |", "| --- | ---: |", *cells, ""]
 
 
 def plot(runs: Path, file: Path) -> None:
@@ -170,9 +174,7 @@ def plot(runs: Path, file: Path) -> None:
             found = [f for evaluations in EVALUATIONS if (f := read(run, f"{label}_{evaluations}"))]
             axis.plot([f["evaluations"] for f in found], [f["metrics"]["fid"] for f in found], marker="o", label=label)
         adaptive = [f for tolerance in TOLERANCES if (f := read(run, f"adaptive_{tolerance:g}"))]
-        axis.plot(
-            *zip(*[(f["evaluations"], f["metrics"]["fid"]) for f in adaptive], strict=True), "k*", label="adaptive"
-        )
+        axis.plot([f["evaluations"] for f in adaptive], [f["metrics"]["fid"] for f in adaptive], "k*", label="adaptive")
         for gan in GANS if name == "fashion" else ():
             if found_gan := read(runs / "gans" / gan / "version_0", "alone"):
                 axis.axhline(found_gan["metrics"]["fid"], color="grey", linestyle=":", linewidth=1)
@@ -186,8 +188,8 @@ def plot(runs: Path, file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=list(MODELS), choices=list(MODELS), help="all by default")
-    parts = ("train", "samplers", "guidance", "gans")
-    parser.add_argument("--parts", nargs="*", default=parts, choices=parts, help="all by default")
+    parts = ("samplers", "guidance", "gans")
+    parser.add_argument("--parts", nargs="*", default=parts, choices=parts, help="what is scored; all by default")
     parser.add_argument("--runs", type=Path, default=Path("runs/diffusion_results"), help="where runs lie")
     parser.add_argument("--print", action="store_true", help="train and score nothing")
     parser.add_argument("--plot", type=Path, help="where FID over evaluations is drawn, a .png")
@@ -201,9 +203,10 @@ def main() -> None:
             if "guidance" in arguments.parts:
                 score_guidances(name, run)
         print("\n".join([f"{name}, {MODELS[name][2]:,} samples\n", *sampler_table(run), *guidance_table(run)]))
-    if not arguments.print and "gans" in arguments.parts:
-        score_gans(arguments.runs / "gans")
-    print("\n".join(gan_table(arguments.runs / "gans")))
+    if "fashion" in arguments.only:
+        if not arguments.print and "gans" in arguments.parts:
+            score_gans(arguments.runs / "gans")
+        print("\n".join(gan_table(arguments.runs / "gans")))
     if arguments.plot:
         plot(arguments.runs, arguments.plot)
 

@@ -69,6 +69,7 @@ VARIANTS = {
     "bf16": Variant(precision="bf16-mixed"),
     "fused": Variant(fused=True),
     "cpu": Variant({"channels_last": True}, fused=True),
+    "cpu_compiled": Variant({"channels_last": True, "compile": True}, fused=True),
     "cuda": Variant({"channels_last": True, "compile": True, "matmul_precision": "high"}, "bf16-mixed", True),
 }
 

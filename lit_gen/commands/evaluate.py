@@ -30,7 +30,7 @@ from lit_gen.commands.classes import import_all
 from lit_gen.commands.evaluate_given import score_given
 from lit_gen.commands.output import check_output
 from lit_gen.commands.recorded import trusted_config
-from lit_gen.commands.sampler_options import add_sampler_options, drawing_flags, use_sampler
+from lit_gen.commands.sampler_options import add_sampler_options, check_sampler_named, drawing_flags, use_sampler
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
@@ -53,6 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         UserError: If an argument, or what it names, is wrong.
     """
     import_all()
+    check_sampler_named(arguments)
     parser, names, image_names = _parser()
     given = [value for _, value in flag_values(arguments, "--samples")]
     if given:
@@ -91,6 +92,7 @@ def run(arguments: Sequence[str]) -> int:
     data.prepare_data()
     if evaluator:
         model = load_sampler(checkpoint, config.weights, config.trust, device)
+        sampling = use_sampler(model, made.sampler, made.guidance)
     else:
         model = load_model(checkpoint, config.weights, config.trust).to(device)
     weights, _ = chosen_weights(checkpoint, config.weights)
@@ -99,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     results: list[EvaluationResult | ImageResult] = []
     if evaluator:
         sampler: Any = model
-        generated, sampling = weights, use_sampler(model, made.sampler, made.guidance)
+        generated = weights
         if guidance:
             guidance.prepare(model, data, device)
             sampler, generated = guidance.of(model), guidance.named(weights)

@@ -131,7 +131,7 @@ class Cli(LightningCLI):
                 raise UserError(f"no {section} is given: name one by --{section}, or a configuration by --config")
         self.held: list[str] = []
         if self.checkpoint and self.command == "fit":
-            self.held = held_model(self.checkpoint, self.config.model.get("init_args", {}), self.request.trust)
+            self.held = held_model(self.checkpoint, vars(self.config.model.get("init_args", {})), self.request.trust)
         self.built = self._parsed(parser, [*args, *self.held]) if self.held else self.config
 
     def _parsed(self, parser: LightningArgumentParser, args: Any) -> Namespace:
@@ -179,11 +179,14 @@ class Cli(LightningCLI):
         for name in _LINKED:
             if given.get(name) is not None:
                 yield f"model.{name} is decided by the data: the value that was given is not used"
+        for name in ("codes_of", "latents_of"):
+            if self.held and given.get(name) is not None:
+                yield f"model.{name} is not read again: the checkpoint holds the model that it names"
         if self.checkpoint:
             self._dump_config()
             for section, recorded in recorded_config(self.checkpoint, _LINKED).items():
                 for key, there, here in differences(recorded, self.config_dump[section], section):
-                    if self.held and key == "model.autoencoder":
+                    if self.held and key.startswith("model.autoencoder"):
                         continue
                     restored = self.command == "fit" and ("optimizer" in key or "schedule" in key)
                     which = "the restored optimizer keeps the latter" if restored else "the former is used"

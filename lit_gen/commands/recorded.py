@@ -3,7 +3,7 @@
 __all__ = ["check_shapes", "differences", "held_model", "recorded_config", "run_settings", "trusted_config"]
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def trusted_config(
     return config
 
 
-def held_model(checkpoint: Mapping[str, Any], arguments: Collection[str], trust: Sequence[str] = ()) -> list[str]:
+def held_model(checkpoint: Mapping[str, Any], arguments: Mapping[str, Any], trust: Sequence[str] = ()) -> list[str]:
     """Returns options that build the model below a checkpoint's own as the checkpoint says, whose weights it holds.
 
     Without them a prior over codes, or a diffusion model of latents, would go back to the file that it began with,
@@ -58,18 +58,18 @@ def held_model(checkpoint: Mapping[str, Any], arguments: Collection[str], trust:
 
     Arguments:
         checkpoint: The checkpoint.
-        arguments: Those of the model that is built.
+        arguments: Those that the configuration gives the model; the packages that its ``trust`` names are trusted, too.
         trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
 
     Raises:
         UserError: If it names a class of another package.
     """
     held = recorded_config(checkpoint).get("model", {}).get("init_args", {}).get("autoencoder")
-    if not isinstance(held, Mapping) or "autoencoder" not in arguments:
+    files = [name for name in ("codes_of", "latents_of") if name in arguments]
+    if not (files and isinstance(held, Mapping) and "class_path" in held):
         return []
-    check_trusted(checkpoint["path"], held["class_path"], held["init_args"], trust)
-    files = [f"--model.{name}=null" for name in ("codes_of", "latents_of") if name in arguments]
-    return [f"--model.autoencoder={json.dumps(held)}", *files]
+    check_trusted(checkpoint["path"], None, held, [*trust, *(arguments.get("trust") or [])])
+    return [f"--model.autoencoder={json.dumps(held)}", *(f"--model.{name}=null" for name in files)]
 
 
 def differences(recorded: Any, given: Any, key: str) -> Iterator[tuple[str, Any, Any]]:

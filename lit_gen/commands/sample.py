@@ -25,7 +25,7 @@ from lit_gen.commands.checkpointed import (
 )
 from lit_gen.commands.classes import import_all
 from lit_gen.commands.output import check_output, numbered, replacing_folder
-from lit_gen.commands.sampler_options import add_sampler_options, names_sampler, use_sampler
+from lit_gen.commands.sampler_options import add_sampler_options, check_sampler_named, use_sampler
 from lit_gen.commands.watching import drawn_batches
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError, nearest
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         UserError: If an argument is wrong.
     """
-    if names_sampler(arguments):
+    if check_sampler_named(arguments):
         import_all()  # for their short names
     parser = _parser()
     options = parse(parser, arguments)

@@ -1,12 +1,13 @@
 """How a diffusion model's samples are made, in place of what its run said: ``--sampler`` and ``--guidance``."""
 
-__all__ = ["add_sampler_options", "drawing_flags", "names_sampler", "use_sampler"]
+__all__ = ["add_sampler_options", "check_sampler_named", "drawing_flags", "use_sampler"]
 
 from collections.abc import Sequence
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from lit_gen.commands.arguments import flag_values
 from lit_gen.errors import UserError
 from lit_gen.functional.sampler import Sampler
 from lit_gen.training.diffusion import DiffusionModule
@@ -18,9 +19,19 @@ def add_sampler_options(parser: ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float | None, help="how far samples follow their labels; 1: no further")
 
 
-def names_sampler(arguments: Sequence[str]) -> bool:
-    """Returns whether the sampler is among a command's arguments, before these are parsed."""
-    return any(word.partition("=")[0].partition(".")[0] == "--sampler" for word in arguments)
+def check_sampler_named(arguments: Sequence[str]) -> bool:
+    """Returns whether a sampler is among a command's arguments, before these are parsed.
+
+    Raises:
+        UserError: If there are but arguments of it.
+    """
+    own = [word.partition("=")[0] for word in arguments if word.startswith("--sampler.")]
+    named = bool(flag_values(arguments, "--sampler"))
+    if own and not named:
+        raise UserError(
+            f"{own[0]} is of a sampler that is not named: say which, as in --sampler DDIM --sampler.steps 20"
+        )
+    return named
 
 
 def drawing_flags(options: Namespace) -> list[str]:
@@ -43,16 +54,14 @@ def use_sampler(model: Any, sampler: Sampler | None, guidance: float | None) -> 
         raise UserError(f"{type(model).__name__} is no diffusion model: leave out {' and '.join(given)}")
     said = []
     if sampler is not None:
-        if sampler.is_random and not model.noise_is_independent:
-            raise UserError(
-                f"--sampler {sampler!r} draws noise on its way, which is not for a model whose noise was coupled with "
-                "images in training: take one that draws none"
-            )
+        model.check_sampler(sampler)
         model.sampler = sampler
         said.append(repr(sampler))
     if guidance is not None:
         if model.num_classes is None:
             raise UserError("--guidance is for models that know labels, and this one knows none: leave it out")
+        if guidance != 1 and not model.label_dropout:
+            raise UserError("--guidance is for models that learnt to do without labels, too: by model.label_dropout")
         model.guidance = guidance
         said.append(f"guidance {guidance:g}")
     return ", ".join(said) or None

@@ -292,9 +292,9 @@ class Evaluator:
         needy = of_classes(self.metrics)[0]
         if data.num_classes is None:
             raise UserError(f"the images of {data.name} have no labels, which {needy} needs: leave it out")
-        if self.num_samples < 2 * data.num_classes:
+        if "fid_class" in self.metrics and self.num_samples < 2 * data.num_classes:
             raise UserError(
-                f"num_samples is {self.num_samples}, but {needy} needs at least 2 images of each of the "
+                f"num_samples is {self.num_samples}, but fid_class needs at least 2 images of each of the "
                 f"{data.num_classes} classes"
             )
         self.num_classes = data.num_classes

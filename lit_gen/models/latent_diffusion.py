@@ -111,8 +111,7 @@ class LatentDiffusion(DiffusionModule):
             schedule=schedule,
             options=options,
         )
-        if getattr(sampler, "clip", False):
-            raise UserError("model.sampler clips to [−1, 1], where latents do not lie: set its clip to false")
+        self.check_sampler(self.sampler)
         self.autoencoder = frozen_autoencoder(
             self,
             self.image_shape,
@@ -133,6 +132,11 @@ class LatentDiffusion(DiffusionModule):
             image_shape=self.data_shape, num_classes=self.num_classes, num_outputs=self.data_shape[0]
         )
         self.uncertainty = None
+
+    def check_sampler(self, sampler: Sampler) -> None:
+        super().check_sampler(sampler)
+        if getattr(sampler, "clip", False):
+            raise UserError("the sampler clips to [−1, 1], where latents do not lie: set its clip to false")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         super().on_train_batch_start(batch, batch_idx)

@@ -106,6 +106,18 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
     def shown(self, x: Tensor) -> Tensor:
         """Maps x [B, …] to images about in [−1, 1], [B, C, H, W], or points."""
 
+    def check_sampler(self, sampler: Sampler) -> None:
+        """Looks whether a sampler suits the model.
+
+        Raises:
+            UserError: If it does not.
+        """
+        if sampler.is_random and not self.noise_is_independent:
+            raise UserError(
+                f"{sampler!r} draws noise on its way, which is not for a model whose noise was coupled with images in "
+                "training: take a sampler that draws none"
+            )
+
     @property
     def noise_is_independent(self) -> bool:
         """Whether noise is drawn apart from x in training."""

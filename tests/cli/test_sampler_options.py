@@ -68,7 +68,7 @@ def test_an_evaluation_says_how_its_samples_were_made(lit_gen, conditional):
         assert said.status == 0, said.err
         result = json.loads(Path("x.json").read_text())
         assert result["protocol"]["sampling"] == named and result["protocol"]["weights"] == weights
-        assert (named or "weights") in said.out
+        assert ("sampled by" in said.out) == (named is not None) and (named or "") in said.out
         scored[named] = result["metrics"]["fid"]
     assert len(set(scored.values())) == 3
 
@@ -76,6 +76,7 @@ def test_an_evaluation_says_how_its_samples_were_made(lit_gen, conditional):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (("--sampler.steps", 20), "--sampler.steps is of a sampler that is not named"),
         (("--sampler", "DDIN"), "did you mean 'DDIM'?"),
         (("--sampler", "DDIM", "--sampler.step", 3), "steps"),
         (("--sampler", "DDIM", "--sampler.steps", 0), "a sampler's steps are 0, and must be at least 1"),
@@ -115,5 +116,9 @@ def test_models_without_labels_or_with_coupled_noise():
     for sampler in (Ancestral(4), DDIM(4, eta=0.5)):
         with pytest.raises(UserError, match="coupled with images"):
             use_sampler(model, sampler, None)
+    told = Diffusion((1, 8, 8), 3, network=network, conditional=True, label_dropout=0.0)
+    assert use_sampler(told, None, 1.0) == "guidance 1"
+    with pytest.raises(UserError, match="label_dropout"):
+        use_sampler(told, None, 2.0)
     assert use_sampler(model, DDIM(4), None) == "DDIM(steps=4, eta=0.0, grid=UniformGrid(), clip=False)"
     assert isinstance(model.sampler, DDIM)

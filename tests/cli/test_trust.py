@@ -197,3 +197,37 @@ def test_a_class_that_is_trusted_is_built(lit_gen: Any, found: Path) -> None:
     edit(found, {"generator": {"class_path": "friend.Network"}})
     lit_gen(*COMMANDS["sample"], "--trust", "friend")
     assert Path("planted").exists(), "or the tests above would see nothing"
+
+
+@pytest.mark.parametrize("at", ["class_path", "init_args", "dict_kwargs"])
+def test_a_model_below_another_is_not_trusted_more(lit_gen: Any, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` builds it from the checkpoint that it goes on with."""
+    from lit_gen.commands.recorded import held_model
+    from lit_gen.errors import UserError
+
+    held = {"class_path": "lit_gen.models.VAE", "init_args": {"latent_dim": 2}}
+    monkeypatch.syspath_prepend(Path.cwd())
+    plant(f"evil_below_{at}")
+    evil = {"class_path": f"evil_below_{at}.Network"}
+    worse = {**held, at: evil["class_path"] if at == "class_path" else {"encoder": evil}}
+    own = {"_class_path": "lit_gen.models.LatentDiffusion", "autoencoder": worse}
+    arguments: dict[str, Any] = {"latents_of": "x.ckpt", "autoencoder": None, "trust": []}
+    with pytest.raises(UserError, match=f"--trust evil_below_{at}"):
+        held_model({"path": "x", "hyper_parameters": own}, arguments)
+    assert not Path("planted").exists()
+    friendly = {**arguments, "trust": [f"evil_below_{at}"]}  # what the user's configuration says of it
+    for given, trust in ((friendly, []), (arguments, [f"evil_below_{at}"])):
+        options = held_model({"path": "x", "hyper_parameters": own}, given, trust)
+        assert options[0].startswith("--model.autoencoder=") and options[1:] == ["--model.latents_of=null"]
+    for other in ({"class_path": "torch.nn.Linear"}, {"unrecorded": "x"}, None):
+        recorded = {"path": "x", "hyper_parameters": {**own, "autoencoder": other}}
+        assert held_model(recorded, {"autoencoder": None}) == []
+
+
+def test_a_configuration_that_came_with_a_checkpoint_trusts_nobody(lit_gen: Any, found: Path) -> None:
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    config["model"]["init_args"]["trust"] = ["stranger"]
+    path.write_text(yaml.safe_dump(config))
+    said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
+    assert said.status == 2 and f"{path} trusts stranger: if you do, say so by --trust" in said.err

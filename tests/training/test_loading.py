@@ -12,6 +12,7 @@ from torch.optim import SGD
 import lit_gen
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, MinimaxLoss
+from lit_gen.functional.samplers import DDIM
 from lit_gen.models import GAN
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
 from lit_gen.training.loading import read_checkpoint
@@ -95,6 +96,15 @@ def test_recorded_values() -> None:
     assert recorded(recorded) == "lit_gen.training.recording.recorded"
     assert set(recorded(lambda: 0)) == {"unrecorded"}
     assert set(recorded(nn.Linear(1, 1))) == {"unrecorded"}
+
+
+def test_a_sampler_that_forgets_what_it_was_given_is_described_as_far_as_it_can_be() -> None:
+    class Own(DDIM):
+        def __init__(self, steps: int, how: str) -> None:
+            super().__init__(steps)
+
+    assert recorded(Own(3, "fast")) == {"unrecorded": "Own(steps=3)"}
+    assert repr(DDIM(3)) == "DDIM(steps=3, eta=0.0, grid=UniformGrid(), clip=False)"
 
 
 class Halved(MinimaxLoss):

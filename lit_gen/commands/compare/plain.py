@@ -58,12 +58,12 @@ def csv_text(ranking: Ranking) -> str:
     metrics = list(dict.fromkeys(name for _, scores in groups for score in scores for name in score.metrics))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    head = ("group", "rank", "run", "step", "images_seen", "weights", "split", "num_samples", "protocol")
+    head = ("group", "rank", "run", "step", "images_seen", "weights", "sampling", "split", "num_samples", "protocol")
     writer.writerow([*head, *metrics, "file"])
     for number, scores in groups:
         for score in sorted(scores, key=lambda score: (value_of(score.metrics, ranking.by) is None, score.run)):
             protocol = score.protocol
-            cells = [score.step, score.images_seen, *(protocol.get(key) for key in ("weights", "split", "num_samples"))]
+            cells = [score.step, score.images_seen, *(protocol.get(key) for key in head[5:9])]
             place = ranks.get((number, id(score)))
             writer.writerow(
                 [number, place, score.run, *cells, protocol.get("hash"), *map(score.metrics.get, metrics), score.source]

@@ -140,23 +140,23 @@ def _rows(scores: Sequence[Score], by: str, which: Which, alike: Mapping[str, st
     def of_score(score: Score) -> tuple[bool, float]:
         return badness(value_of(score.metrics, by) or 0.0)
 
-    runs: dict[str, list[Score]] = {}
+    runs: dict[tuple[str, str], list[Score]] = {}  # what is sampled in another way is another model
     for score in scores:
-        runs.setdefault(score.run, []).append(score)
+        runs.setdefault((score.run, score.sampling), []).append(score)
     sets: dict[str, list[Score]] = {}
-    for run, members in runs.items():
+    for (run, sampling), members in runs.items():
         if which == "all":
             for i, score in enumerate(members):
-                sets[f"{run}\0{i}"] = [score]
+                sets[f"{run}\0{sampling}\0{i}"] = [score]
             continue
         chosen = min(members, key=of_score) if which == "best" else max(members, key=lambda score: score.step or 0)
-        sets.setdefault(alike.get(run, run), []).append(chosen)
+        sets.setdefault(f"{alike.get(run, run)}\0{sampling}", []).append(chosen)
     entries = [(name.partition("\0")[0], members, _estimates(members)) for name, members in sets.items()]
     entries.sort(key=lambda entry: badness(entry[2][by].value))
     rows: list[Row] = []
     for name, members, estimates in entries:
         tied = bool(rows) and rows[-1].metrics[by].value == estimates[by].value
-        of = sum(len(runs[score.run]) for score in members)
+        of = sum(len(runs[score.run, score.sampling]) for score in members)
         rows.append(Row(rows[-1].rank if tied else len(rows) + 1, name, estimates, tuple(members), of))
     return tuple(rows)
 

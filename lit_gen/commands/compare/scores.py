@@ -35,6 +35,11 @@ class Score:
     samples: str | None = None
 
     @property
+    def sampling(self) -> str:
+        """How a diffusion model was sampled, if not as its run says."""
+        return str(self.protocol.get("sampling") or "")
+
+    @property
     def weights(self) -> str:
         """What drew the images, such as ``ema``."""
         return str(self.protocol.get("weights", ""))

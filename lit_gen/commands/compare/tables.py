@@ -33,17 +33,17 @@ def ranking_table(group: Group, by: str, caption: str) -> Table:
     shown = (name for name in others if name not in _unlike_metrics(group))
     names = [by, *(name for name in shown if "/" not in name)]  # of a score per class the mean will do
     arrows = {"lower": " ↓", "higher": " ↑", None: ""}
-    weights = len({score.weights for score in group.scores}) > 1
+    columns = {"weights": lambda score: score.weights, "sampled by": lambda score: score.sampling or "the run"}
+    told = {name: of for name, of in columns.items() if len({of(score) for score in group.scores}) > 1}
     several = any(row.of > len(row.scores) for row in group.rows)
     header = ["#", "run", "step", *([] if not several else ["of"]), *(name + arrows[direction(name)] for name in names)]
     rows = []
     for row in group.rows:
         cells = [str(row.rank), row.name, row.steps or "–", *([] if not several else [str(row.of)])]
         cells += [str(row.metrics.get(name, "–")) for name in names]
-        if weights:
-            cells.append(", ".join(dict.fromkeys(score.weights for score in row.scores)))
+        cells += [", ".join(dict.fromkeys(of(score) for score in row.scores)) for of in told.values()]
         rows.append(tuple(cells))
-    return Table(caption, (*header, *(["weights"] if weights else [])), tuple(rows))
+    return Table(caption, (*header, *told), tuple(rows))
 
 
 def protocol_table(group: Group, caption: str) -> Table:

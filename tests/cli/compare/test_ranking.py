@@ -7,6 +7,7 @@ from lit_gen.commands.compare.circumstances import circumstances, unlike
 from lit_gen.commands.compare.metric_names import direction, looks_at, plain_names
 from lit_gen.commands.compare.ranking import Estimate, rank
 from lit_gen.commands.compare.scores import Score
+from lit_gen.commands.compare.tables import ranking_table
 from lit_gen.errors import UserError
 
 PROTOCOL = {"data": "digits", "num_samples": 100, "weights": "ema", "kid_subsets": 10}
@@ -69,6 +70,15 @@ def test_how_a_diffusion_model_was_sampled_is_its_own_matter():
         score("b", fid=2.0, protocol={"sampling": None}),
     ]
     assert order(rank([*scores, score("older", fid=3.0)])) == [["a", "b", "older"]]
+    # Beside its own way, each other one is a row, not the best of them all.
+    (group,) = rank([*scores, score("a", fid=4.0)]).groups
+    assert [(row.name, row.scores[0].sampling, row.of) for row in group.rows] == [
+        ("a", "guidance 3", 1),
+        ("b", "", 1),
+        ("a", "", 1),
+    ]
+    table = ranking_table(group, "fid", "")
+    assert table.header[-1] == "sampled by" and [row[-1] for row in table.rows] == ["guidance 3", "the run", "the run"]
 
 
 def test_a_field_that_an_older_file_lacks_is_a_difference_that_is_named():
