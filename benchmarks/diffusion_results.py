@@ -48,7 +48,7 @@ SAMPLERS: dict[str, tuple[str, ...]] = {
     "DDIM": ("DDIM", *GRID),
     "Euler": ("Euler", *GRID),
     "Heun": ("Heun", *GRID),
-    "DPM-Solver++(2M)": ("DPMSolver", *GRID),
+    "DPM-Solver++(2M)": ("DPMSolver",),
 }
 EVALUATIONS = (10, 20, 50, 250)
 TOLERANCES = (1e-2, 1e-3)

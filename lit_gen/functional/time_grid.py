@@ -59,21 +59,31 @@ class QuadraticGrid(TimeGrid):
 class KarrasGrid(TimeGrid):
     r"""Creates times at which the noise per signal :math:`s = \sigma/\alpha` has even steps of :math:`s^{1/\rho}`.
 
+    Beyond the paper's most noise there is only where a schedule starts: one that ends in pure noise would otherwise
+    have most of its steps where nothing is to be seen yet.
+
     References:
         | Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), equation (5)
         | https://arxiv.org/abs/2206.00364
 
     Arguments:
         rho: ρ, at least 1.
+        sigma_min: The least noise per signal, above 0.
+        sigma_max: The most, above `sigma_min`.
     """
 
-    def __init__(self, rho: float = 7.0) -> None:
+    def __init__(self, rho: float = 7.0, sigma_min: float = 0.002, sigma_max: float = 80.0) -> None:
         if not rho >= 1:
             raise UserError(f"KarrasGrid's rho is {rho}, and must be at least 1")
-        self.rho = rho
+        if not 0 < sigma_min < sigma_max:
+            raise UserError(f"KarrasGrid's sigma_min is {sigma_min} and its sigma_max {sigma_max}: 0 < min < max")
+        self.rho, self.sigma_min, self.sigma_max = rho, sigma_min, sigma_max
 
     def times(self, num: int, schedule: NoiseSchedule) -> Tensor:
         first, last = schedule.log_snr(torch.tensor(schedule.span, dtype=torch.float64)).tolist()
-        low, high = (math.exp(-0.5 * log_snr / self.rho) for log_snr in (first, last))
-        root = torch.linspace(high, low, num, dtype=torch.float64)
-        return schedule.time_of(-2 * self.rho * root.log())
+        least, most = max(math.exp(-0.5 * first), self.sigma_min), math.exp(-0.5 * last)
+        beyond = [schedule.span[1]] if most > self.sigma_max * (1 + 1e-9) else []
+        low, high = (s ** (1 / self.rho) for s in (least, min(most, self.sigma_max)))
+        root = torch.linspace(high, low, num - len(beyond), dtype=torch.float64)
+        times = schedule.time_of(-2 * self.rho * root.log())
+        return torch.cat([torch.tensor(beyond, dtype=torch.float64), times])
