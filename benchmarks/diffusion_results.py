@@ -40,7 +40,7 @@ MODELS: dict[str, tuple[str, tuple[str, ...], int]] = {
         ),
         1000,
     ),
-    "sprites": ("ddpm_sprites", (), 500),
+    "sprites": ("ddpm_sprites", (), 400),
 }
 GRID = ("--sampler.grid", "UniformGrid")
 SAMPLERS: dict[str, tuple[str, ...]] = {
