@@ -37,3 +37,20 @@ def _write_idx_files(root: Path, random: numpy.random.Generator) -> None:
 def write_idx_files() -> Callable[[Path, numpy.random.Generator], None]:
     """Writes the official files of MNIST and Fashion-MNIST, mostly black, into a data root."""
     return _write_idx_files
+
+
+def _write_sprites(root: Path, random: numpy.random.Generator) -> None:
+    (root / "lpc_sprites").mkdir()
+    numpy.savez(
+        root / "lpc_sprites" / "sprites64.npz",
+        images=random.integers(0, 256, (120, 64, 64, 3), dtype=numpy.uint8),
+        segmentation=random.integers(0, 6, (120, 64, 64), dtype=numpy.uint8),
+        factors=(numpy.arange(120)[:, None] // numpy.array([20, 4, 2, 1, 1, 1]) % 6).astype(numpy.uint8),
+        factor_names=numpy.array(["body", "bottomwear", "topwear", "hair", "action", "direction"]),
+    )
+
+
+@pytest.fixture(scope="session")
+def write_sprites() -> Callable[[Path, numpy.random.Generator], None]:
+    """Writes a file of noise and factors, in the form of the sprites', into a data root."""
+    return _write_sprites

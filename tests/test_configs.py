@@ -42,11 +42,14 @@ _OWN_MEASURES = {"Points2D": "points/kl", "StackedMNIST": "stacked/kl"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None]) -> Path:
+def data(
+    tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None], write_sprites: Callable[..., None]
+) -> Path:
     """A data root with a little of everything, in the official formats."""
     tmp_path = tmp_path_factory.mktemp("data")
     random = numpy.random.default_rng(0)
     write_idx_files(tmp_path, random)
+    write_sprites(tmp_path, random)
     for label in ("circle", "square"):
         (tmp_path / "images" / label).mkdir(parents=True)
         for i in range(40):

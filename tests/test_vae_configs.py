@@ -26,19 +26,14 @@ SHORT = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None]) -> Path:
+def data(
+    tmp_path_factory: pytest.TempPathFactory, write_idx_files: Callable[..., None], write_sprites: Callable[..., None]
+) -> Path:
     """A data root with a little of everything, in the official formats; all but a few images are black."""
     root = tmp_path_factory.mktemp("data")
     random = numpy.random.default_rng(0)
     write_idx_files(root, random)
-    (root / "lpc_sprites").mkdir()
-    numpy.savez(
-        root / "lpc_sprites" / "sprites64.npz",
-        images=random.integers(0, 256, (120, 64, 64, 3), dtype=numpy.uint8),
-        segmentation=random.integers(0, 6, (120, 64, 64), dtype=numpy.uint8),
-        factors=(numpy.arange(120)[:, None] // numpy.array([20, 4, 2, 1, 1, 1]) % 6).astype(numpy.uint8),
-        factor_names=numpy.array(["body", "bottomwear", "topwear", "hair", "action", "direction"]),
-    )
+    write_sprites(root, random)
     return root
 
 

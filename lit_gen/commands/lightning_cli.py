@@ -131,7 +131,7 @@ class Cli(LightningCLI):
                 raise UserError(f"no {section} is given: name one by --{section}, or a configuration by --config")
         self.held: list[str] = []
         if self.checkpoint and self.command == "fit":
-            self.held = held_model(self.checkpoint, vars(self.config.model.get("init_args", {})), self.request.trust)
+            self.held = held_model(self.checkpoint, self.config.model.get("init_args", {}), self.request.trust)
         self.built = self._parsed(parser, [*args, *self.held]) if self.held else self.config
 
     def _parsed(self, parser: LightningArgumentParser, args: Any) -> Namespace:
