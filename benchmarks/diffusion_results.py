@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -166,23 +167,34 @@ def gan_table(runs: Path) -> list[str]:
 
 
 def plot(runs: Path, file: Path) -> None:
-    """Draws FID over evaluations: a panel for each model, GANs as lines across."""
-    figure, axes = new_figure(6.0 * len(MODELS), 4.2, len(MODELS))
-    for axis, (name, (config, _, num)) in zip(axes, MODELS.items(), strict=True):
-        run = runs / config / "version_0"
+    """Draws FID over evaluations: a panel for each model that has scores, GANs as lines across."""
+    scored = {name: runs / MODELS[name][0] / "version_0" for name in MODELS}
+    scored = {name: run for name, run in scored.items() if any(map(partial(read, run), cells()))}
+    figure, axes = new_figure(6.0 * len(scored), 4.2, len(scored))
+    for axis, (name, run) in zip(axes, scored.items(), strict=True):
         for label in SAMPLERS:
             found = [f for evaluations in EVALUATIONS if (f := read(run, f"{label}_{evaluations}"))]
             axis.plot([f["evaluations"] for f in found], [f["metrics"]["fid"] for f in found], marker="o", label=label)
         adaptive = [f for tolerance in TOLERANCES if (f := read(run, f"adaptive_{tolerance:g}"))]
-        axis.plot([f["evaluations"] for f in adaptive], [f["metrics"]["fid"] for f in adaptive], "k*", label="adaptive")
+        if adaptive:
+            fids = [f["metrics"]["fid"] for f in adaptive]
+            axis.plot([f["evaluations"] for f in adaptive], fids, "k*", label="adaptive")
         for gan in GANS if name == "fashion" else ():
             if found_gan := read(runs / "gans" / gan / "version_0", "alone"):
                 axis.axhline(found_gan["metrics"]["fid"], color="grey", linestyle=":", linewidth=1)
                 axis.text(EVALUATIONS[-1], found_gan["metrics"]["fid"], gan, color="grey", ha="right", va="bottom")
         axis.set(xscale="log", yscale="log", xlabel="evaluations of the network per image", ylabel="FID[classifier]")
-        axis.set_title(f"{name}, {num:,} samples")
-    axes[0].legend()
+        axis.set_xticks(EVALUATIONS, labels=map(str, EVALUATIONS))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.set_title(f"{name}, {MODELS[name][2]:,} samples")
+        axis.legend()
     save_figure(figure, file)
+
+
+def cells() -> list[str]:
+    """Lists the names of the samplers' scores."""
+    return [f"{label}_{evaluations}" for label in SAMPLERS for evaluations in EVALUATIONS]
 
 
 def main() -> None:
