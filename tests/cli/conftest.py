@@ -28,6 +28,18 @@ ema: {half_life: 100}
 checkpoint: {every_n_train_steps: 4}
 """
 
+TINY_DIFFUSION = """
+trainer: {max_steps: 2, val_check_interval: 2, check_val_every_n_epoch: null, limit_val_batches: 1, accelerator: cpu}
+model:
+  class_path: Diffusion
+  init_args:
+    network: {class_path: DiffusionUNet, init_args: {features: 8, multipliers: [1, 2], blocks: 1, attention: []}}
+    sampler: {class_path: DDIM, init_args: {steps: 3}}
+data: {class_path: Digits, init_args: {image_size: null, batch_size: 16}}
+samples: {num_samples: 4}
+evaluation: {num_samples: 40}
+"""
+
 
 class Said(NamedTuple):
     """What a command returned and printed."""
@@ -112,3 +124,15 @@ def conditional(fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same for a conditional model, after 2 steps and without scores."""
     labels = ("--model.conditional", "true", "--trainer.max_steps", 2, "--evaluation.metrics", "[]")
     return _trained(fit, tmp_path_factory.mktemp("trained"), *labels)
+
+
+@pytest.fixture(scope="session")
+def fit_diffusion(fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """Trains a tiny diffusion model, as further arguments say, and returns the run's folder."""
+
+    def run(*arguments: object) -> Path:
+        folder = tmp_path_factory.mktemp("diffusion")
+        (folder / "tiny.yaml").write_text(TINY_DIFFUSION)
+        return fit(folder, "--config", "tiny.yaml", *arguments)
+
+    return run

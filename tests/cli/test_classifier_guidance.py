@@ -8,23 +8,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def diffusion(tmp_path_factory, trained):
-    """A run of an unconditional diffusion model, scored with guidance; classifiers are those of the other tests."""
-    from lit_gen.__main__ import main
-
-    runs = tmp_path_factory.mktemp("guided")
-    network = "{class_path: DiffusionUNet, init_args: {features: 8, multipliers: [1, 2], blocks: 1, attention: []}}"
-    arguments = (
-        *("fit", "--runs", str(runs), "--model", "Diffusion", "--model.network", network),
-        *("--model.sampler", "{class_path: DDIM, init_args: {steps: 3}}", "--data", "Digits"),
-        *("--data.image_size", "null", "--data.batch_size", "16", "--samples.num_samples", "4"),
-        *("--trainer.max_steps", "2", "--trainer.val_check_interval", "2", "--trainer.accelerator", "cpu"),
-        *("--trainer.limit_val_batches", "1", "--evaluation.num_samples", "40"),
-        *("--evaluation.classifier_guidance", "2"),
-    )
-    assert main(list(arguments)) == 0
-    (run,) = runs.glob("*/version_0")
-    return run
+def diffusion(fit_diffusion):
+    """A run of an unconditional diffusion model, scored with guidance."""
+    return fit_diffusion("--evaluation.classifier_guidance", 2)
 
 
 def test_a_run_is_scored_with_guidance_and_its_protocol_says_so(diffusion):

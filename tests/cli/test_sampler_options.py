@@ -7,39 +7,26 @@ import numpy
 import pytest
 import torch
 
-from lit_gen.__main__ import main
-
 
 @pytest.fixture(scope="module")
-def conditional(tmp_path_factory, trained):
-    """A run of a conditional diffusion model with DDIM in three steps; the classifier is that of the other tests."""
-    runs = tmp_path_factory.mktemp("samplers")
-    network = "{class_path: DiffusionUNet, init_args: {features: 8, multipliers: [1, 2], blocks: 1, attention: []}}"
-    arguments = (
-        *("fit", "--runs", str(runs), "--model", "Diffusion", "--model.network", network),
-        *("--model.sampler", "{class_path: DDIM, init_args: {steps: 3}}", "--model.conditional", "true"),
-        *("--data", "Digits", "--data.image_size", "null", "--data.batch_size", "16"),
-        *("--trainer.max_steps", "4", "--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"),
-        *("--samples.every_n_steps", "0", "--samples.first", "false", "--evaluation.metrics", "[]"),
-    )
-    assert main(list(arguments)) == 0
-    (run,) = runs.glob("*/version_0")
-    return run
+def told(fit_diffusion):
+    """A run of a conditional diffusion model with DDIM in three steps."""
+    return fit_diffusion("--model.conditional", "true", "--trainer.max_steps", 4, "--evaluation.metrics", "[]")
 
 
-def test_samples_are_what_a_model_with_these_settings_draws(lit_gen, conditional):
+def test_samples_are_what_a_model_with_these_settings_draws(lit_gen, told):
     from lit_gen.callbacks.sampling import draw
     from lit_gen.functional.samplers import DDIM
     from lit_gen.training.loading import load_model, read_checkpoint
 
     def sampled(*arguments: object) -> numpy.ndarray:
-        said = lit_gen("sample", "--ckpt_path", conditional, "--num_samples", 4, "--output", "x.npz", *arguments)
+        said = lit_gen("sample", "--ckpt_path", told, "--num_samples", 4, "--output", "x.npz", *arguments)
         assert said.status == 0, said.err
         return numpy.load("x.npz")["images"]
 
     own = sampled()
     assert numpy.array_equal(own, sampled("--sampler", "DDIM", "--sampler.steps", 3, "--guidance", 1))
-    model = load_model(read_checkpoint(conditional / "checkpoints" / "last.ckpt"), "ema")
+    model = load_model(read_checkpoint(told / "checkpoints" / "last.ckpt"), "ema")
     for flags, sampler, guidance in (
         (("--sampler", "DDIM", "--sampler.steps", 7, "--sampler.eta", 0.5), DDIM(7, eta=0.5), 1.0),
         (("--guidance", 4), DDIM(3), 4.0),
@@ -52,7 +39,7 @@ def test_samples_are_what_a_model_with_these_settings_draws(lit_gen, conditional
         assert not numpy.array_equal(found, own)
 
 
-def test_an_evaluation_says_how_its_samples_were_made(lit_gen, conditional):
+def test_an_evaluation_says_how_its_samples_were_made(lit_gen, told):
     short = ("--metrics", "fid", "--num_samples", 40, "--device", "cpu", "--output", "x.json")
     scored = {}
     for flags, named, weights in (
@@ -64,7 +51,7 @@ def test_an_evaluation_says_how_its_samples_were_made(lit_gen, conditional):
         ),
         (("--guidance", 2, "--classifier_guidance", 1), "guidance 2", "ema, classifier guidance 1"),
     ):
-        said = lit_gen("evaluate", "--ckpt_path", conditional, *short, *flags)
+        said = lit_gen("evaluate", "--ckpt_path", told, *short, *flags)
         assert said.status == 0, said.err
         result = json.loads(Path("x.json").read_text())
         assert result["protocol"]["sampling"] == named and result["protocol"]["weights"] == weights
@@ -83,16 +70,16 @@ def test_an_evaluation_says_how_its_samples_were_made(lit_gen, conditional):
         (("--sampler", "DDIM", "--sampler.eta", 2), "DDIM's eta is 2"),
     ],
 )
-def test_a_wrong_setting_is_one_line(lit_gen, conditional, flags, message):
-    said = lit_gen("sample", "--ckpt_path", conditional, "--output", "y.png", *flags)
+def test_a_wrong_setting_is_one_line(lit_gen, told, flags, message):
+    said = lit_gen("sample", "--ckpt_path", told, "--output", "y.png", *flags)
     assert said.status == 2 and message in said.err
     assert len(said.err.strip().splitlines()) == 1 and not Path("y.png").exists()
 
 
-def test_what_has_no_such_setting_is_one_line(lit_gen, conditional, trained):
+def test_what_has_no_such_setting_is_one_line(lit_gen, told, trained):
     said = lit_gen("sample", "--ckpt_path", trained, "--output", "y.png", "--sampler", "DDIM", "--guidance", 2)
     assert said.status == 2 and "GAN is no diffusion model: leave out --sampler and --guidance" in said.err
-    said = lit_gen("evaluate", "--ckpt_path", conditional, "--metrics", "bpd", "--guidance", 2)
+    said = lit_gen("evaluate", "--ckpt_path", told, "--metrics", "bpd", "--guidance", 2)
     assert said.status == 2 and "--guidance is for samples, which none of these metrics looks at" in said.err
 
 
@@ -116,9 +103,9 @@ def test_models_without_labels_or_with_coupled_noise():
     for sampler in (Ancestral(4), DDIM(4, eta=0.5)):
         with pytest.raises(UserError, match="coupled with images"):
             use_sampler(model, sampler, None)
-    told = Diffusion((1, 8, 8), 3, network=network, conditional=True, label_dropout=0.0)
-    assert use_sampler(told, None, 1.0) == "guidance 1"
+    without = Diffusion((1, 8, 8), 3, network=network, conditional=True, label_dropout=0.0)
+    assert use_sampler(without, None, 1.0) == "guidance 1"
     with pytest.raises(UserError, match="label_dropout"):
-        use_sampler(told, None, 2.0)
+        use_sampler(without, None, 2.0)
     assert use_sampler(model, DDIM(4), None) == "DDIM(steps=4, eta=0.0, grid=UniformGrid(), clip=False)"
     assert isinstance(model.sampler, DDIM)
