@@ -27,10 +27,10 @@ from lit_gen.commands.checkpointed import (
     read_wanted,
 )
 from lit_gen.commands.classes import import_all
+from lit_gen.commands.drawing_options import add_drawing_options, drawing_flags, names_sampler, use_sampler
 from lit_gen.commands.evaluate_given import score_given
 from lit_gen.commands.output import check_output
 from lit_gen.commands.recorded import trusted_config
-from lit_gen.commands.sampler_options import add_sampler_options, check_sampler_named, drawing_flags, use_sampler
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         UserError: If an argument, or what it names, is wrong.
     """
     import_all()
-    check_sampler_named(arguments)
+    names_sampler(arguments)  # complains of a sampler's arguments without it
     parser, names, image_names = _parser()
     given = [value for _, value in flag_values(arguments, "--samples")]
     if given:
@@ -139,8 +139,7 @@ def _parser() -> tuple[ArgumentParser, list[str], list[str]]:
     parser = checkpoint_parser("Score a checkpoint's samples against real images, or what it makes of each of them.")
     parser.add_argument("--samples", type=str | None, help="a folder of images, .npz or .npy, in place of a checkpoint")
     parser.add_argument("--output", type=str | None, help="the JSON file to write")
-    parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
-    add_sampler_options(parser)
+    add_drawing_options(parser)
     parser.add_subclass_arguments(LightningDataModule, "data", required=False, fail_untyped=False)
     names = parser.add_class_arguments(Evaluator, None, as_group=False, fail_untyped=False)
     own = parser.add_class_arguments(ImageEvaluator, None, as_group=False, fail_untyped=False, skip=set(names))

@@ -10,9 +10,9 @@ from jsonargparse import ArgumentParser
 
 from lit_gen.commands.arguments import flag_values
 from lit_gen.commands.checkpointed import choose_device, instantiate, parse
+from lit_gen.commands.drawing_options import drawing_flags
 from lit_gen.commands.given_images import open_given
 from lit_gen.commands.output import check_output
-from lit_gen.commands.sampler_options import drawing_flags
 from lit_gen.contracts import PointData
 from lit_gen.errors import UserError
 from lit_gen.functional.atomic import replacing

@@ -24,8 +24,8 @@ from lit_gen.commands.checkpointed import (
     read_wanted,
 )
 from lit_gen.commands.classes import import_all
+from lit_gen.commands.drawing_options import add_drawing_options, names_sampler, use_sampler
 from lit_gen.commands.output import check_output, numbered, replacing_folder
-from lit_gen.commands.sampler_options import add_sampler_options, check_sampler_named, use_sampler
 from lit_gen.commands.watching import drawn_batches
 from lit_gen.contracts import ImageData, PointData, SupportsSample
 from lit_gen.errors import UserError, nearest
@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     Raises:
         UserError: If an argument is wrong.
     """
-    if check_sampler_named(arguments):
+    if names_sampler(arguments):
         import_all()  # for their short names
     parser = _parser()
     options = parse(parser, arguments)
@@ -132,8 +132,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--label", type=str, nargs="+", help="classes by number or name, taken in turn")
     parser.add_argument("--truncation", type=float | None, help="variety given for fidelity: see GAN.sample")
     parser.add_argument("--temperature", type=float | None, help="likewise: see the model's sample")
-    add_sampler_options(parser)
-    parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
+    add_drawing_options(parser)
     parser.add_argument("--batch_size", type=int, default=64, help="images drawn at once")
     parser.add_argument("--watch", action="store_true", help="write the grid while it is drawn, row by row")
     parser.add_argument("--overwrite", action="store_true", help="replace the images in an output folder")

@@ -59,8 +59,8 @@ class QuadraticGrid(TimeGrid):
 class KarrasGrid(TimeGrid):
     r"""Creates times at which the noise per signal :math:`s = \sigma/\alpha` has even steps of :math:`s^{1/\rho}`.
 
-    Beyond the paper's most noise there is only where a schedule starts: one that ends in pure noise would otherwise
-    have most of its steps where nothing is to be seen yet.
+    The noise is the schedule's own where the signal stays as it is, as in EDM. Where it vanishes there is but the start
+    beyond `sigma_max`: most steps would otherwise go where nothing is to be seen yet.
 
     References:
         | Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), equation (5)
@@ -68,8 +68,8 @@ class KarrasGrid(TimeGrid):
 
     Arguments:
         rho: ρ, at least 1.
-        sigma_min: The least noise per signal, above 0.
-        sigma_max: The most, above `sigma_min`.
+        sigma_min: The least noise per signal of schedules whose signal vanishes, above 0; the paper's.
+        sigma_max: The most, above `sigma_min`; the paper's.
     """
 
     def __init__(self, rho: float = 7.0, sigma_min: float = 0.002, sigma_max: float = 80.0) -> None:
@@ -81,9 +81,12 @@ class KarrasGrid(TimeGrid):
 
     def times(self, num: int, schedule: NoiseSchedule) -> Tensor:
         first, last = schedule.log_snr(torch.tensor(schedule.span, dtype=torch.float64)).tolist()
-        least, most = max(math.exp(-0.5 * first), self.sigma_min), math.exp(-0.5 * last)
-        beyond = [schedule.span[1]] if most > self.sigma_max * (1 + 1e-9) else []
-        low, high = (s ** (1 / self.rho) for s in (least, min(most, self.sigma_max)))
+        least, most = math.exp(-0.5 * first), math.exp(-0.5 * last)
+        beyond = []
+        if schedule.level(schedule.span[1]).alpha < 1:
+            beyond = [schedule.span[1]] if most > self.sigma_max else []
+            least, most = max(least, self.sigma_min), min(most, self.sigma_max)
+        low, high = (s ** (1 / self.rho) for s in (least, most))
         root = torch.linspace(high, low, num - len(beyond), dtype=torch.float64)
         times = schedule.time_of(-2 * self.rho * root.log())
         return torch.cat([torch.tensor(beyond, dtype=torch.float64), times])

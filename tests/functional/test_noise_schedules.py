@@ -122,6 +122,9 @@ def test_grids_are_the_papers() -> None:
         return [(80 ** (1 / 7) + i / 17 * (low ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(18)]
 
     assert [level.sigma for level in levels] == pytest.approx([*wanted(0.002), 0.0], rel=1e-9)
+    own = [level.sigma for level in KarrasGrid().levels(3, EDMSchedule(0.001, 200.0))]
+    middle = ((200 ** (1 / 7) + 0.001 ** (1 / 7)) / 2) ** 7
+    assert own == pytest.approx([200, middle, 0.001, 0])
     # Of a schedule that ends in pure noise all but the first lie where the paper's do.
     noise = [level.sigma / level.alpha for level in KarrasGrid().levels(19, CosineSchedule())[1:-1]]
     assert noise[-1] > 0.002 and noise == pytest.approx(wanted(noise[-1]), rel=1e-6)

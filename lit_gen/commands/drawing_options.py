@@ -1,6 +1,6 @@
-"""How a diffusion model's samples are made, in place of what its run said: ``--sampler`` and ``--guidance``."""
+"""How a diffusion model's samples are drawn, in place of what its run said: by another sampler, or guided."""
 
-__all__ = ["add_sampler_options", "check_sampler_named", "drawing_flags", "use_sampler"]
+__all__ = ["add_drawing_options", "drawing_flags", "names_sampler", "use_sampler"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,14 @@ from lit_gen.functional.sampler import Sampler
 from lit_gen.training.diffusion import DiffusionModule
 
 
-def add_sampler_options(parser: ArgumentParser) -> None:
-    """Adds both options, and the sampler's own arguments."""
+def add_drawing_options(parser: ArgumentParser) -> None:
+    """Adds the options of `drawing_flags`, and the sampler's own arguments."""
     parser.add_subclass_arguments(Sampler, "sampler", required=False, fail_untyped=False)
     parser.add_argument("--guidance", type=float | None, help="how far samples follow their labels; 1: no further")
+    parser.add_argument("--classifier_guidance", type=float | None, help="guide samples by a classifier, so strongly")
 
 
-def check_sampler_named(arguments: Sequence[str]) -> bool:
+def names_sampler(arguments: Sequence[str]) -> bool:
     """Returns whether a sampler is among a command's arguments, before these are parsed.
 
     Raises:

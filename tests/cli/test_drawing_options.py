@@ -84,7 +84,7 @@ def test_what_has_no_such_setting_is_one_line(lit_gen, told, trained):
 
 
 def test_models_without_labels_or_with_coupled_noise():
-    from lit_gen.commands.sampler_options import use_sampler
+    from lit_gen.commands.drawing_options import use_sampler
     from lit_gen.errors import UserError
     from lit_gen.functional.ode_samplers import Euler
     from lit_gen.functional.parameterisation import VelocityPrediction
