@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_gen.contracts import Generators, ImageData, SupportsClassifierGuidance
+from lit_gen.contracts import Generators, ImageData, SupportsClassifierGuidance, SupportsNoise
 from lit_gen.errors import UserError
 from lit_gen.functional.class_labels import drawn_label
 from lit_gen.metrics.extractors import Classifier
@@ -41,6 +41,10 @@ class ClassifierGuidance:
         """
         if not isinstance(model, SupportsClassifierGuidance):
             raise UserError(f"{type(model).__name__}'s samples cannot be guided by a classifier: leave it out")
+        if isinstance(model, SupportsNoise) and not model.noise_is_independent:
+            raise UserError(
+                "guidance by a classifier is not for a model whose noise was coupled with images in training"
+            )
         if tuple(model.image_shape) != tuple(data.image_shape):
             raise UserError(
                 f"the model's images are of shape {list(model.image_shape)}, and those that a classifier can be "

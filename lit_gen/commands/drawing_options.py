@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from lit_gen.commands.arguments import flag_values
 from lit_gen.errors import UserError
 from lit_gen.functional.sampler import Sampler
-from lit_gen.training.diffusion import DiffusionModule
+from lit_gen.training.diffusion import DiffusionModule, check_guidance
 
 
 def add_drawing_options(parser: ArgumentParser) -> None:
@@ -59,10 +59,7 @@ def use_sampler(model: Any, sampler: Sampler | None, guidance: float | None) -> 
         model.sampler = sampler
         said.append(repr(sampler))
     if guidance is not None:
-        if model.num_classes is None:
-            raise UserError("--guidance is for models that know labels, and this one knows none: leave it out")
-        if guidance != 1 and not model.label_dropout:
-            raise UserError("--guidance is for models that learnt to do without labels, too: by model.label_dropout")
+        check_guidance("--guidance", guidance, model.num_classes is not None, model.label_dropout)
         model.guidance = guidance
         said.append(f"guidance {guidance:g}")
     return ", ".join(said) or None

@@ -14,6 +14,7 @@ from lit_gen.contracts import Generators
 from lit_gen.errors import UserError
 from lit_gen.functional.adaptive_ode import solve
 from lit_gen.functional.noise import rand, randn
+from lit_gen.functional.noise_schedule import NoiseSchedule
 from lit_gen.functional.reverse_step import ReverseVariance, step_between
 from lit_gen.functional.sampler import Denoiser
 from lit_gen.functional.time_grid import TimeGrid, UniformGrid
@@ -29,10 +30,9 @@ class DiffusionLikelihood(abc.ABC):
 
     of_points: bool = False
 
-    @property
     @abc.abstractmethod
-    def what(self) -> str:
-        """What of images the log-probabilities are, a few words."""
+    def what(self, schedule: NoiseSchedule) -> str:
+        """Returns what of images the log-probabilities are, a few words."""
 
     @abc.abstractmethod
     def log_prob(self, image: Tensor, denoise: Denoiser, generator: Generators | None) -> Tensor:
@@ -61,11 +61,15 @@ class VariationalBound(DiffusionLikelihood):
         grid: TimeGrid = UniformGrid(),  # noqa: B008 (a value without state)
         variance: ReverseVariance = "large",
     ) -> None:
+        if steps < 1:
+            raise UserError(f"VariationalBound's steps are {steps}, and must be at least 1")
+        if variance not in ("large", "small", "learned"):
+            raise UserError(f"VariationalBound's variance is '{variance}'; it can be large, small or learned")
         self.steps, self.grid, self.variance = steps, grid, variance
 
-    @property
-    def what(self) -> str:
-        return f"8-bit images, variational bound of {self.steps} steps"
+    def what(self, schedule: NoiseSchedule) -> str:
+        steps = len(self.grid.admitted(self.steps, schedule))
+        return f"8-bit images, variational bound of {steps} step{'s' if steps > 1 else ''}"
 
     def log_prob(self, image: Tensor, denoise: Denoiser, generator: Generators | None) -> Tensor:
         levels = self.grid.levels(self.steps, denoise.schedule)
@@ -114,8 +118,7 @@ class ProbabilityFlow(DiffusionLikelihood):
             raise UserError(f"ProbabilityFlow's rtol is {rtol} and its atol {atol}; both must be above 0")
         self.trace, self.rtol, self.atol = trace, rtol, atol
 
-    @property
-    def what(self) -> str:
+    def what(self, schedule: NoiseSchedule) -> str:
         return "8-bit images, probability flow with uniform dequantisation"
 
     def log_prob(self, image: Tensor, denoise: Denoiser, generator: Generators | None) -> Tensor:

@@ -112,25 +112,27 @@ class SigmoidSchedule(VariancePreserving):
         return _FIRST, float(self.time_of(_LAST_LOG_SNR))
 
     def log_alpha_bar(self, t: Tensor) -> Tensor:
-        lowest, highest = self._ends(t)
+        lowest, highest = self._ends
         return torch.log1p(-(self._argument(t).sigmoid() - lowest) / (highest - lowest))
 
     def log_alpha_bar_rate(self, t: Tensor) -> Tensor:
-        _, highest = self._ends(t)
+        _, highest = self._ends
         s = self._argument(t).sigmoid()
         slope = s * (1 - s) * (self.end - self.start) / self.temperature
         return -slope / (highest - s)
 
     def time_of_log_alpha_bar(self, log_alpha_bar: Tensor) -> Tensor:
-        lowest, highest = self._ends(log_alpha_bar)
+        lowest, highest = self._ends
         s = lowest - torch.expm1(log_alpha_bar) * (highest - lowest)
         return (torch.logit(s) * self.temperature - self.start) / (self.end - self.start)
 
     def _argument(self, t: Tensor) -> Tensor:
         return (self.start + (self.end - self.start) * t) / self.temperature
 
-    def _ends(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        lowest, highest = (like.new_tensor(end / self.temperature).sigmoid() for end in (self.start, self.end))
+    @property
+    def _ends(self) -> tuple[float, float]:
+        ends = torch.tensor([self.start, self.end], dtype=torch.float64) / self.temperature
+        lowest, highest = ends.sigmoid().tolist()
         return lowest, highest
 
 

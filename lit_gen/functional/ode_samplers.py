@@ -25,7 +25,7 @@ class Euler(Sampler):
     r"""Creates Euler's method in time: :math:`x_s = x_t + (s - t) (\alpha'(t) x + \sigma'(t) \epsilon)`.
 
     Where paths are straight, as a rectified flow's, it is the same as `DDIM`. It is not for schedules whose α falls
-    infinitely fast at t = 1, as `SigmoidSchedule`'s does.
+    infinitely fast at t = 1, as `SigmoidSchedule`'s does: such a step is refused.
 
     References:
         | Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow (Liu, Gong & Liu, 2023)
@@ -44,6 +44,8 @@ class Euler(Sampler):
         x, epsilon, _ = denoise(x_t, now.t)
         if not to.sigma:
             return State(to.alpha * x, to)
+        if abs((to.t - now.t) * now.alpha_rate) > 1:
+            raise UserError("Euler's steps are too long where this noise_schedule's signal comes in: take DDIM")
         return State(x_t + (to.t - now.t) * (now.alpha_rate * x + now.sigma_rate * epsilon), to)
 
 

@@ -19,24 +19,31 @@ class _Tabulated(VariancePreserving, abc.ABC):
 
     def __init__(self, betas: Tensor) -> None:
         table = torch.log1p(-betas.double()).cumsum(0)
-        self._table = torch.cat([table.new_zeros(1), table])
+        table = torch.cat([table.new_zeros(1), table])
+        # Copied to each device once: every copy from a CPU's memory waits for the device.
+        self._tables = {table.device: table}
 
     @property
     def span(self) -> tuple[float, float]:
         return 1 / self.steps, 1.0
 
     def log_alpha_bar(self, t: Tensor) -> Tensor:
-        table, i = self._table.to(t.device), self._step(t)
+        table, i = self._table_on(t.device), self._step(t)
         return table[i] + (table[i + 1] - table[i]) * (t * self.steps - i)
 
     def log_alpha_bar_rate(self, t: Tensor) -> Tensor:
-        table, i = self._table.to(t.device), self._step(t)
+        table, i = self._table_on(t.device), self._step(t)
         return (table[i + 1] - table[i]) * self.steps
 
     def time_of_log_alpha_bar(self, log_alpha_bar: Tensor) -> Tensor:
-        table = self._table.to(log_alpha_bar.device)
+        table = self._table_on(log_alpha_bar.device)
         i = (torch.searchsorted(-table, -log_alpha_bar.contiguous()) - 1).clamp(0, self.steps - 1)
         return (i + (log_alpha_bar - table[i]) / (table[i + 1] - table[i])) / self.steps
+
+    def _table_on(self, device: torch.device) -> Tensor:
+        if device not in self._tables:
+            self._tables[device] = next(iter(self._tables.values())).to(device)
+        return self._tables[device]
 
     def _step(self, t: Tensor) -> Tensor:
         """Returns how many steps lie before the one that ends at or after t."""

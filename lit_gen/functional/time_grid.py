@@ -26,15 +26,19 @@ class TimeGrid(abc.ABC):
     def levels(self, num: int, schedule: NoiseSchedule) -> list[Level]:
         """Returns the levels of these times, and `CLEAN` at their end.
 
-        Of a schedule with T steps they are some of these; times that fall on one step are one.
-
         Raises:
             UserError: If `num` is below 1.
         """
         if num < 1:
             raise UserError(f"a sampler's steps are {num}, and must be at least 1")
-        times = schedule.admissible(self.times(num, schedule)).unique().flip(0)
-        return [*(schedule.level(t) for t in times.tolist()), CLEAN]
+        return [*(schedule.level(t) for t in self.admitted(num, schedule).tolist()), CLEAN]
+
+    def admitted(self, num: int, schedule: NoiseSchedule) -> Tensor:
+        """Returns the times at which the network is asked, from the latest to the earliest, float64.
+
+        Of a schedule with T steps they are some of these; times that fall on one step are one.
+        """
+        return schedule.admissible(self.times(num, schedule)).unique().flip(0)
 
 
 class UniformGrid(TimeGrid):

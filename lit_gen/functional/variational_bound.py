@@ -41,7 +41,7 @@ def bound_term(
         | Improved Denoising Diffusion Probabilistic Models (Nichol & Dhariwal, 2021), equation (15)
         | https://arxiv.org/abs/2102.09672
     """
-    least, most = step.least.to(x.dtype), step.most.to(x.dtype)
+    least, most = step.least.to(x), step.most.to(x)
     if variance == "learned":
         if prediction.between is None:
             raise UserError("a bound with learned variances needs a model that has them: set model.learned_variance")

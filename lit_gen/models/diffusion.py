@@ -18,10 +18,11 @@ from torch.optim import Adam
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.classifier_guidance import guided_by, of_clean_images
-from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, VariationalBound
+from lit_gen.functional.diffusion_likelihood import DiffusionLikelihood, ProbabilityFlow, VariationalBound
 from lit_gen.functional.diffusion_weighting import DiffusionWeighting, SimpleWeighting
 from lit_gen.functional.noise_schedule import NoiseSchedule
 from lit_gen.functional.parameterisation import EpsilonPrediction, Parameterisation, VelocityPrediction
+from lit_gen.functional.reverse_step import ReverseVariance
 from lit_gen.functional.sampler import Sampler, masked_chain
 from lit_gen.functional.samplers import Ancestral
 from lit_gen.functional.tabulated_schedules import LinearBetas
@@ -63,8 +64,9 @@ class Diffusion(DiffusionModule):
         parameterisation: What the network's output means.
         weighting: What errors at each level of noise count for.
         time_distribution: How often each level is trained on.
-        sampler: How images are made; by `Ancestral` sampling by default.
-        likelihood: What `log_prob` is; a `VariationalBound` by default.
+        sampler: How images are made; by `Ancestral` sampling by default, with learned variances if there are some.
+        likelihood: What `log_prob` is; a `VariationalBound` by default, of learned variances if there are some, and
+            `ProbabilityFlow` of points and where noise belongs to images.
         conditional: Whether the network knows the class label.
         label_dropout: The share of labels that it is not told in training, which guidance needs.
         guidance: How far samples follow their label: the output told the label counts w, the other 1 − w; 1 is none.
@@ -102,6 +104,7 @@ class Diffusion(DiffusionModule):
         schedule: LRSchedulerCallable | None = None,
         options: TrainingOptions = TrainingOptions(),  # noqa: B008
     ) -> None:
+        variance: ReverseVariance = "learned" if learned_variance else "large"
         # Not bound to the arguments' names, under which what was given is recorded.
         super().__init__(
             image_shape,
@@ -111,7 +114,7 @@ class Diffusion(DiffusionModule):
             parameterisation,
             weighting,
             time_distribution,
-            sampler or Ancestral(),
+            sampler or Ancestral(variance=variance),
             conditional,
             label_dropout,
             guidance,
@@ -122,15 +125,22 @@ class Diffusion(DiffusionModule):
             schedule,
             options,
         )
-        likelihood = likelihood or VariationalBound()
-        if self.image_shape[1:] == (1, 1) and not likelihood.of_points:
-            raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
-        if learned_variance and self.noise_schedule.steps is None:
-            raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
         coupled = "optimal_transport" if optimal_transport else "reflow" if reflow else None
         if coupled and (self.sampler.is_random or not isinstance(parameterisation, VelocityPrediction)):
             raise UserError(f"model.{coupled} needs VelocityPrediction, and a sampler without noise on its way")
+        points = self.image_shape[1:] == (1, 1)
+        if likelihood is None:
+            likelihood = ProbabilityFlow() if coupled or points else VariationalBound(variance=variance)
+        if coupled and isinstance(likelihood, VariationalBound):
+            raise UserError(f"model.{coupled} needs ProbabilityFlow as model.likelihood: its chain is not sampled by")
+        if points and not likelihood.of_points:
+            raise UserError("model.likelihood must be ProbabilityFlow for points, which are no 8-bit images")
+        if learned_variance and self.noise_schedule.steps is None:
+            raise UserError("model.learned_variance needs a noise_schedule of T steps: LinearBetas or Discretised")
+        if getattr(likelihood, "variance", None) == "learned" and not learned_variance:
+            raise UserError("model.likelihood has learned variances, which need model.learned_variance")
         self.likelihood, self.reflow, self.data_shape = likelihood, reflow, self.image_shape
+        self.check_sampler(self.sampler)
         self.network = network(
             image_shape=self.image_shape,
             num_classes=self.num_classes,
@@ -142,7 +152,7 @@ class Diffusion(DiffusionModule):
     def log_prob_of(self) -> str:
         """What `log_prob` is of."""
         points = self.image_shape[1:] == (1, 1)
-        return "points (a density)" if points else self.likelihood.what
+        return "points (a density)" if points else self.likelihood.what(self.noise_schedule)
 
     def observed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         x, *y = self.require(batch, "image", *([] if self.num_classes is None else ["label"]))
@@ -179,7 +189,11 @@ class Diffusion(DiffusionModule):
         """Draws images that a classifier takes for their labels [N]; see `SupportsClassifierGuidance`.
 
         If the model is conditional it knows the labels, too, and is guided by them as in `sample`.
+
+        Raises:
+            UserError: If its noise was coupled with images in training, of which guessed noise is no score.
         """
+        self.check_noise("guidance by a classifier")
         label = label.to(self.device)
         denoise = self.denoiser(None if self.num_classes is None else label)
         guided = guided_by(denoise, of_clean_images(classify, self.noise_schedule), label, scale)
@@ -203,8 +217,9 @@ class Diffusion(DiffusionModule):
             | https://arxiv.org/abs/2108.01073
 
         Raises:
-            UserError: If the sampler has no step so early.
+            UserError: If the sampler has no step so early, or noise was coupled with images in training.
         """
+        self.check_noise("an image that is made noisy")
         levels = [level for level in self.sampler.levels(self.noise_schedule) if level.t <= strength + 1e-9]
         if len(levels) < 2:
             raise UserError(f"the strength is {strength}, before which the sampler has no step: take more steps")
@@ -222,7 +237,11 @@ class Diffusion(DiffusionModule):
             | Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021),
             | appendix I.2
             | https://arxiv.org/abs/2011.13456
+
+        Raises:
+            UserError: If noise was coupled with images in training.
         """
+        self.check_noise("inpainting")
         image, noise = image.to(self.device), self.noise_like(image, generator)
         x, levels = self.noise_schedule.prior_std * noise(), self.sampler.levels(self.noise_schedule)
         chain = masked_chain(self.sampler, x, levels, self.denoiser(label), noise, image, known.to(self.device))

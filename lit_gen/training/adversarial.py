@@ -143,6 +143,10 @@ class AdversarialModule(GenerativeModule, abc.ABC):
             check_strategy(self.trainer.strategy)
             count_batches_as_steps(self.trainer)
             self.options.apply_to_process()
+        self.apply_memory_format()
+
+    def apply_memory_format(self) -> None:
+        """Has weights lie in memory as the options say."""
         if self.options.channels_last:
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

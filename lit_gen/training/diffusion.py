@@ -5,7 +5,7 @@ With :math:`x_t = \alpha(t) x + \sigma(t) \epsilon` and a network F that is told
 .. math:: L = E_{x, \epsilon, t}\big[w(t) \, \|F(x_t, t) - (a x + b \epsilon)\|^2\big]
 """
 
-__all__ = ["DiffusionModule"]
+__all__ = ["DiffusionModule", "check_guidance"]
 
 import abc
 import math
@@ -30,6 +30,29 @@ from lit_gen.functional.sampler import Denoiser, Noise, Sampler, State
 from lit_gen.functional.time_distribution import TimeDistribution
 from lit_gen.training.objective import ObjectiveModule
 from lit_gen.training.options import TrainingOptions
+
+# Samples start as if nothing were left of the image, and what is left moves their mean.
+_MOST_SNR_AT_THE_END = 0.02
+
+
+def check_guidance(name: str, guidance: float, conditional: bool, label_dropout: float) -> None:
+    """Looks whether a model can be guided so by its labels.
+
+    Arguments:
+        name: What the user calls the guidance.
+        guidance: How far samples follow their labels; 1 is as far as the labels themselves.
+        conditional: Whether the model knows labels.
+        label_dropout: The share of labels that it was not told in training.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    if not math.isfinite(guidance):
+        raise UserError(f"{name} is {guidance}, and must be finite")
+    if guidance != 1 and not conditional:
+        raise UserError(f"{name} is for models that know labels, and this one knows none: leave it out")
+    if guidance != 1 and not label_dropout:
+        raise UserError(f"{name} is for models that learnt to do without labels, too: by model.label_dropout")
 
 
 class DiffusionModule(ObjectiveModule, abc.ABC):
@@ -90,6 +113,13 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
             raise UserError("model.conditional is true, but the data have no labels")
         if not 0 <= label_dropout < 1:
             raise UserError(f"model.label_dropout is {label_dropout}, and must be 0 or more, and less than 1")
+        check_guidance("model.guidance", guidance, conditional, label_dropout)
+        snr = float(noise_schedule.log_snr(torch.tensor(noise_schedule.span[1], dtype=torch.float64)).exp())
+        if snr > _MOST_SNR_AT_THE_END:
+            raise UserError(
+                f"model.noise_schedule ends with a signal-to-noise ratio of {snr:.2g}, and samples start from noise "
+                f"alone: have it add more noise, until the ratio is {_MOST_SNR_AT_THE_END} or less"
+            )
         self.num_classes = num_classes if conditional else None
         self.noise_schedule, self.parameterisation = noise_schedule, parameterisation
         self.process = DiffusionProcess(noise_schedule, parameterisation, learned_variance)
@@ -112,11 +142,24 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
         Raises:
             UserError: If it does not.
         """
+        if sampler.steps < 1:
+            raise UserError(f"a sampler's steps are {sampler.steps}, and must be at least 1")
+        if getattr(sampler, "variance", None) == "learned" and not self.process.learned_variance:
+            raise UserError(f"{sampler!r} has learned variances, but the model has none: set model.learned_variance")
         if sampler.is_random and not self.noise_is_independent:
             raise UserError(
                 f"{sampler!r} draws noise on its way, which is not for a model whose noise was coupled with images in "
                 "training: take a sampler that draws none"
             )
+
+    def check_noise(self, what: str) -> None:
+        """Looks whether noise says nothing of images, as is needed for what gives images other noise than in training.
+
+        Raises:
+            UserError: If the two were coupled.
+        """
+        if not self.noise_is_independent:
+            raise UserError(f"{what} is not for a model whose noise was coupled with images in training")
 
     @property
     def noise_is_independent(self) -> bool:
@@ -132,7 +175,7 @@ class DiffusionModule(ObjectiveModule, abc.ABC):
             held_out: Whether it is held out of training.
         """
         epsilon = randn(x.shape, None, x.device).to(x.dtype)
-        return x, transported(x, epsilon) if self.optimal_transport else epsilon, y
+        return x, transported(x, epsilon, y) if self.optimal_transport else epsilon, y
 
     def objective(self, batch: Batch) -> Tensor:
         """Returns the weighted squared error of the network's output, a mean over the numbers of each x and over all.

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentParser
 from pytorch_lightning import LightningDataModule, LightningModule
 
 from lit_gen.errors import UserError
+from lit_gen.training.adversarial import AdversarialModule
 from lit_gen.training.averaged_weights import chosen_weights
 from lit_gen.training.module import GenerativeModule
 from lit_gen.training.recording import UNRECORDED, recorded
@@ -79,6 +80,8 @@ def load_model(
         model.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(f"'{checkpoint['path']}' does not fit {type(model).__name__}: {_second_line(error)}") from error
+    if isinstance(model, AdversarialModule):
+        model.apply_memory_format()
     return model.eval()
 
 

@@ -13,10 +13,12 @@ from scipy import stats
 from lit_gen.errors import UserError
 from lit_gen.functional.diffusion_likelihood import ProbabilityFlow, VariationalBound
 from lit_gen.functional.discretized_gaussian import discretized_gaussian
-from lit_gen.functional.noise_schedules import CosineSchedule, EDMSchedule
+from lit_gen.functional.noise_schedules import CosineSchedule, EDMSchedule, LinearSchedule
 from lit_gen.functional.parameterisation import VelocityPrediction
+from lit_gen.functional.reverse_step import step_between
 from lit_gen.functional.sampler import Denoiser, Prediction
 from lit_gen.functional.tabulated_schedules import Discretised, LinearBetas
+from lit_gen.functional.variational_bound import bound_term
 
 _spec = importlib.util.spec_from_file_location("diffusion_oracle", Path(__file__).with_name("diffusion_oracle.py"))
 oracles = importlib.util.module_from_spec(_spec)
@@ -109,9 +111,24 @@ def test_the_bound_approaches_the_probability_of_8_bit_images_from_below() -> No
         found = bound.log_prob(x, oracle(schedule), torch.Generator().manual_seed(0))
         gaps[variance, steps] = wanted - found.mean().item()
         assert gaps[variance, steps] > -4 * found.std().item() / math.sqrt(len(x))
-        assert str(steps) in bound.what
+        assert bound.what(schedule) == f"8-bit images, variational bound of {steps} steps"
     assert gaps["large", 5] > 2 * gaps["large", 20] > 0 and gaps["large", 100] < 0.15, gaps
     assert gaps["small", 100] > 1, gaps  # β̃ is right where an image is nearly known, and these are not
+
+
+def test_a_bound_says_how_many_steps_it_has() -> None:
+    """No more than its schedule has; bounds of unlike numbers are unlike."""
+    assert VariationalBound(1000).what(LinearBetas(100)).endswith("bound of 100 steps")
+    assert VariationalBound(1).what(LinearBetas()).endswith("bound of 1 step")
+
+
+@pytest.mark.parametrize("variance", ["large", "small", "learned"])
+def test_a_bounds_terms_are_where_the_images_are(variance: Any) -> None:
+    """The numbers of a step are made on the CPU, whatever device the images are on."""
+    x = torch.zeros(2, 1, 3, 3, device="meta")
+    step = step_between(LinearSchedule().level(0.5), LinearSchedule().level(0.4))
+    found = bound_term(x, x, Prediction(x, x, x), step, variance, torch.tensor(False))
+    assert found.device.type == "meta" and found.shape == (2,)
 
 
 def test_a_bounds_terms_are_the_papers() -> None:
@@ -147,5 +164,9 @@ def test_what_cannot_be_is_refused() -> None:
         ProbabilityFlow("none")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="above 0"):
         ProbabilityFlow(rtol=0.0)
+    with pytest.raises(UserError, match="large, small or learned"):
+        VariationalBound(4, variance="huge")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="at least 1"):
+        VariationalBound(0)
     with pytest.raises(UserError, match="learned_variance"):
         VariationalBound(4, variance="learned").log_prob(images(1), oracle(LinearBetas(4, 0.1, 0.4)), None)

@@ -182,6 +182,19 @@ def test_transport_finds_the_shortest_ways() -> None:
     assert sorted(found.flatten().tolist()) == sorted(epsilon.flatten().tolist())
 
 
+def test_transport_leaves_each_class_its_noise() -> None:
+    """Or the noise of a class would no longer be N(0, I), and samples of it start from that."""
+    generator = torch.Generator().manual_seed(0)
+    x, epsilon = (torch.randn(12, 2, 1, 1, generator=generator) for _ in range(2))
+    label = torch.arange(12) % 3
+    found = transported(x, epsilon, label)
+    for value in range(3):
+        own = label == value
+        assert torch.equal(found[own], transported(x[own], epsilon[own]))
+        assert sorted(found[own].flatten().tolist()) == sorted(epsilon[own].flatten().tolist())
+    assert not torch.equal(found, transported(x, epsilon))
+
+
 def test_what_cannot_be_is_refused() -> None:
     for make in (
         lambda: EDMPreconditioning(0.0),

@@ -43,7 +43,7 @@ EXACT = {"likelihood": ProbabilityFlow("exact", 1e-3, 1e-3)}
 KINDS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     "ddpm": (
         IMAGE,
-        {"noise_schedule": LinearBetas(6, 0.05, 0.6), "sampler": Ancestral(6), "likelihood": VariationalBound(6)},
+        {"noise_schedule": LinearBetas(6, 0.1, 0.8), "sampler": Ancestral(6), "likelihood": VariationalBound(6)},
     ),
     "improved ddpm": (
         IMAGE,
@@ -93,7 +93,7 @@ KINDS: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {
     ),
     "points, flow matching": (POINT, {**FLOW, **EXACT, "sampler": Euler(5), "optimal_transport": True}),
     "points, adaptive": (POINT, {**FLOW, **EXACT, "sampler": AdaptiveODE(1e-3, 1e-3, steps=4)}),
-    "points, ddim": (POINT, {**EXACT, "noise_schedule": LinearBetas(20, 0.01, 0.3), "sampler": DDIM(5)}),
+    "points, ddim": (POINT, {**EXACT, "noise_schedule": LinearBetas(20, 0.01, 0.4), "sampler": DDIM(5)}),
 }
 SHARED, TEACHER = ("ddpm", "edm"), "points, flow matching"
 

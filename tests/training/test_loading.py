@@ -57,6 +57,21 @@ def test_a_model_built_in_python_is_rebuilt_from_its_checkpoint(saved: tuple[GAN
     seeds = [torch.Generator().manual_seed(i) for i in (0, 1)]
     again = [torch.Generator().manual_seed(i) for i in (0, 1)]
     assert torch.equal(loaded.sample(2, label, seeds), model.eval().sample(2, label, again))
+    assert loaded.generator.layers[3].weight.is_contiguous()
+
+
+def test_a_model_is_sampled_in_the_memory_format_it_was_trained_in(saved: tuple[GAN, Path]) -> None:
+    path = saved[1]
+    options = {"channels_last": True}
+    weights = [p for p in lit_gen.load(path, options=options).parameters() if p.ndim == 4]
+    assert weights
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
+    images = [lit_gen.load(path, **given).sample(2, generator=seeded()) for given in ({}, {"options": options})]
+    torch.testing.assert_close(images[0], images[1])
+
+
+def seeded() -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(i) for i in (0, 1)]
 
 
 def test_lightning_s_own_loading_works_too(saved: tuple[GAN, Path]) -> None:

@@ -118,8 +118,8 @@ def measured(
     torch.manual_seed(derive_seed(seed, "batch"))  # of networks with noise of their own
     noise = randn(x.shape, generators(seed, places), x.device).to(x.dtype)
     for part in torch.arange(len(x), device=x.device).split(together):
-        clean, epsilon = x[part], transported(x[part], noise[part]) if model.optimal_transport else noise[part]
         y = None if label is None else label[part]
+        clean, epsilon = x[part], transported(x[part], noise[part], y) if model.optimal_transport else noise[part]
         denoise = model.denoiser(y, 1.0)
         for i, time in enumerate(t):
             times = time.to(x.device).expand(len(clean))
