@@ -6,8 +6,8 @@
 
 The models are `ddpm_fashion_mnist` with a smaller network, a cosine schedule, v-prediction and labels (`MODELS`) and
 `ddpm_sprites` as it is. One checkpoint each is sampled by every sampler with about as many evaluations of the network,
-which are counted; then by one sampler with several guidances. GANs of `gan_results.py` are scored on as many samples. A
-run that was interrupted goes on.
+which are counted; then by one sampler with several guidances. GANs of `gan_results.py` are scored on as many samples,
+and the first model on as many as they are there. A run that was interrupted goes on.
 """
 
 import argparse
@@ -56,6 +56,7 @@ TOLERANCES = (1e-2, 1e-3)
 GUIDANCES = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
 GUIDED = ("DPMSolver", "--sampler.steps", "20", *GRID)
 GANS, GAN_STEPS = ("cgan", "dcgan", "r3gan"), 1500
+BESIDE_GANS = ("--sampler", "DPMSolver", "--sampler.steps", "10")
 
 
 def done(status: int) -> None:
@@ -123,7 +124,8 @@ def score_guidances(name: str, run: Path) -> None:
         score(run, f"guidance_{guidance:g}", MODELS[name][2], given, "fid,kid,pr,class_accuracy")
 
 
-def score_gans(runs: Path) -> None:
+def score_gans(runs: Path, run: Path) -> None:
+    score(run, "beside_gans", gan_results.SAMPLES, BESIDE_GANS, gan_results.METRICS)
     for name in GANS:
         if not (runs / name / "version_0" / "scores.json").is_file():
             gan_results.train(name, GAN_STEPS, runs)
@@ -160,10 +162,15 @@ def guidance_table(run: Path) -> list[str]:
     return [*lines, ""]
 
 
-def gan_table(runs: Path) -> list[str]:
+def gan_table(runs: Path, run: Path) -> list[str]:
     rows = [(name, read(runs / name / "version_0", "alone")) for name in GANS]
     cells = [f"| {name} | {cell(found)} |" for name, found in rows if found]
-    return ["| GAN | FID |", "| --- | ---: |", *cells, ""]
+    lines = ["| GAN | FID |", "| --- | ---: |", *cells, ""]
+    if found := read(run, "beside_gans"):
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in found["metrics"].items())
+        of = f"{gan_results.SAMPLES:,} samples in {found['evaluations']:.0f} evaluations"
+        lines.append(f"{MODELS['fashion'][0]} beside the GANs of gan_results.py, by {of}: {scores}")
+    return lines
 
 
 def plot(runs: Path, file: Path) -> None:
@@ -216,9 +223,10 @@ def main() -> None:
                 score_guidances(name, run)
         print("\n".join([f"{name}, {MODELS[name][2]:,} samples\n", *sampler_table(run), *guidance_table(run)]))
     if "fashion" in arguments.only:
+        run = arguments.runs / MODELS["fashion"][0] / "version_0"
         if not arguments.print and "gans" in arguments.parts:
-            score_gans(arguments.runs / "gans")
-        print("\n".join(gan_table(arguments.runs / "gans")))
+            score_gans(arguments.runs / "gans", run)
+        print("\n".join(gan_table(arguments.runs / "gans", run)))
     if arguments.plot:
         plot(arguments.runs, arguments.plot)
 

@@ -76,12 +76,12 @@ class VariationalBound(DiffusionLikelihood):
         total = -prior_divergence(image, levels[0], denoise.schedule.prior_std)
         least: Tensor | None = None
         for now, to in itertools.pairwise(levels):
-            step, last = step_between(now, to), torch.tensor(not to.sigma)
+            step, last = step_between(now, to), not to.sigma
             if last:
                 step = step._replace(least=step.most if least is None else least)
             least = step.least
             x_t = now.alpha * image + now.sigma * randn(image.shape, generator, image.device).to(image.dtype)
-            total = total - bound_term(image, x_t, denoise(x_t, now.t), step, self.variance, last.to(image.device))
+            total = total - bound_term(image, x_t, denoise(x_t, now.t), step, self.variance, last)
         return total
 
 

@@ -22,7 +22,7 @@ def prior_divergence(x: Tensor, level: Level, std: float) -> Tensor:
 
 
 def bound_term(
-    x: Tensor, x_t: Tensor, prediction: Prediction, step: ReverseStep, variance: ReverseVariance, last: Tensor
+    x: Tensor, x_t: Tensor, prediction: Prediction, step: ReverseStep, variance: ReverseVariance, last: bool | Tensor
 ) -> Tensor:
     """Returns KL(q(x_s|x_t, x) ‖ p(x_s|x_t)), or −log p(x|x_t) of 8-bit images where x_s is the image itself, [B].
 
@@ -32,7 +32,7 @@ def bound_term(
         prediction: What the denoiser says of that.
         step: The step; its least variance is to be above 0, which the papers' last step takes from the one before it.
         variance: That of p(x_s|x_t).
-        last: Whether x_s is the image, one answer for all or [B, 1, …].
+        last: Whether x_s is the image, one answer for all or bool [B, 1, …].
 
     References:
         | Denoising Diffusion Probabilistic Models (Ho, Jain & Abbeel, 2020), equations (5), (6) and (13)
@@ -51,8 +51,9 @@ def bound_term(
     mean, true = step.mean(x_t, prediction.x), step.mean(x_t, x)
     apart = (true - mean).square() * (-log_variance).exp()
     divergence = 0.5 * (log_variance - least + torch.exp(least - log_variance) + apart - 1)
-    if last.any():
-        divergence = torch.where(last, -discretized_gaussian(x, mean, 0.5 * log_variance), divergence)
+    if last is not False:  # a tensor is not asked for what it holds, which would wait for the device
+        surprise = -discretized_gaussian(x, mean, 0.5 * log_variance)
+        divergence = surprise if last is True else torch.where(last, surprise, divergence)
     return divergence.flatten(1).sum(1)
 
 

@@ -127,8 +127,11 @@ def test_a_bounds_terms_are_where_the_images_are(variance: Any) -> None:
     """The numbers of a step are made on the CPU, whatever device the images are on."""
     x = torch.zeros(2, 1, 3, 3, device="meta")
     step = step_between(LinearSchedule().level(0.5), LinearSchedule().level(0.4))
-    found = bound_term(x, x, Prediction(x, x, x), step, variance, torch.tensor(False))
-    assert found.device.type == "meta" and found.shape == (2,)
+    for last in (False, True):
+        found = bound_term(x, x, Prediction(x, x, x), step, variance, last)
+        assert found.device.type == "meta" and found.shape == (2,)
+    found = bound_term(x, x, Prediction(x, x, x), step, variance, torch.zeros(2, 1, 1, 1, device="meta").bool())
+    assert found.shape == (2,), "a meta tensor cannot be asked for what it holds, as a CUDA one should not be"
 
 
 def test_a_bounds_terms_are_the_papers() -> None:

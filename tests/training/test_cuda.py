@@ -8,8 +8,9 @@ import torch
 from pytorch_lightning import Callback, Trainer
 
 from lit_gen.datamodules import Digits
-from lit_gen.models import GAN
+from lit_gen.models import GAN, Diffusion
 from lit_gen.nn.dcgan import DCGANDiscriminator, DCGANGenerator
+from lit_gen.nn.diffusion_unet import DiffusionUNet
 from lit_gen.training.options import TrainingOptions
 
 pytestmark = [
@@ -48,6 +49,27 @@ class NoWaiting(Callback):
 def test_a_step_waits_for_nothing(tmp_path: Path, precision: str) -> None:
     data = Digits(on_device=True, horizontal_flip=True)
     trainer(tmp_path, precision=precision, callbacks=[NoWaiting()]).fit(gan(clip_norm=1.0), datamodule=data)
+
+
+@pytest.mark.parametrize("learned_variance", [False, True])
+def test_a_diffusion_step_waits_for_nothing(tmp_path: Path, learned_variance: bool) -> None:
+    model = Diffusion(
+        (1, 32, 32),
+        network=partial(DiffusionUNet, features=8, multipliers=(1, 2), blocks=1, attention=(16,)),
+        learned_variance=learned_variance,
+    )
+    data = Digits(on_device=True, horizontal_flip=True)
+    trainer(tmp_path, callbacks=[NoWaiting()]).fit(model, datamodule=data)
+
+
+def test_a_bound_is_found_on_the_device() -> None:
+    """As on the CPU, but for rounding: the step's numbers are made there."""
+    torch.manual_seed(0)
+    model = Diffusion((1, 8, 8), network=partial(DiffusionUNet, features=8, multipliers=(1,), blocks=1, attention=()))
+    image = torch.randint(0, 256, (2, 1, 8, 8)) / 127.5 - 1
+    on_cpu = model.log_prob(image, generator=[torch.Generator().manual_seed(i) for i in (0, 1)])
+    found = model.cuda().log_prob(image, generator=[torch.Generator().manual_seed(i) for i in (0, 1)])
+    torch.testing.assert_close(found.cpu(), on_cpu, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
