@@ -69,8 +69,6 @@ class ImageDataModule(LightningDataModule, ABC):
         super().__init__()
         # Beside the arguments, which the concrete classes save: a checkpoint alone must be able to rebuild its data.
         self.hparams["_class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
-        # A rank may have no image of a short split.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         if batch_size < 1:
             raise UserError(f"--data.batch_size is {batch_size}; it must be at least 1")
         if num_workers < 0:
@@ -199,12 +197,20 @@ class ImageDataModule(LightningDataModule, ABC):
         return loader
 
     def val_dataloader(self) -> ResumableLoader | list[Any]:
-        """The validation images, or no loader when there are none."""
-        return self._loader("val", self.batch_size, **self._share()) if self.num_images("val") else []
+        """The validation images, or no loader when there are none.
+
+        Raises:
+            UserError: If there are some, but fewer than processes.
+        """
+        return self._held_out("val")
 
     def test_dataloader(self) -> ResumableLoader | list[Any]:
-        """The test images, or no loader when there are none."""
-        return self._loader("test", self.batch_size, **self._share()) if self.num_images("test") else []
+        """The test images, or no loader when there are none.
+
+        Raises:
+            UserError: If there are some, but fewer than processes.
+        """
+        return self._held_out("test")
 
     def predict_dataloader(self) -> ResumableLoader | list[Any]:
         """The test images."""
@@ -258,6 +264,18 @@ class ImageDataModule(LightningDataModule, ABC):
             return TensorLoader(source, batch_size, **order)
         on_cuda = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return WorkerLoader(source, batch_size, num_workers=self.num_workers, pin_memory=on_cuda, **order)
+
+    def _held_out(self, split: str) -> ResumableLoader | list[Any]:
+        num, share = self.num_images(split), self._share()
+        processes = share["world_size"]
+        if 0 < num < processes:
+            # A process without images would take no part in what all do together after each batch or loop.
+            raise UserError(
+                f"the {split} split has {num} image{'s' if num > 1 else ''} for {processes} processes, of which each "
+                f"needs one: let it have {processes} or more, or none (--data.{split}_size), or use {num} "
+                f"process{'es' if num > 1 else ''}"
+            )
+        return self._loader(split, self.batch_size, **share) if num else []
 
     def _share(self) -> dict[str, int]:
         """This process's place among the trainer's, or the only place when there is no trainer."""

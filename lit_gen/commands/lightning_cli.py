@@ -172,6 +172,9 @@ class Cli(LightningCLI):
         self.notes += self._ignored()
         self.config.ckpt_path = None  # in config.yaml it would make every further run go on from there
         self.trainer = self.instantiate_trainer()
+        if self.checkpoint:
+            # Lightning reads the file again; weights, averages and optimizers need not be held twice.
+            self.checkpoint = {key: self.checkpoint[key] for key in ("global_step", "loops") if key in self.checkpoint}
 
     def _ignored(self) -> Iterator[str]:
         """Says which settings are not what was asked for, or not what they were."""

@@ -1,6 +1,6 @@
 """A folder of computed things, found again by the hash of everything they depend on."""
 
-__all__ = ["Cache", "cache_folder", "code_hash", "content_hash"]
+__all__ = ["Cache", "cache_folder", "code_files", "code_hash", "content_hash"]
 
 import contextlib
 import functools
@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -30,10 +31,29 @@ def content_hash(value: Mapping[str, Any]) -> str:
 
 @functools.cache
 def code_hash() -> str:
-    """Returns the SHA-256 of this package's source: what other code computed may be of another form or value."""
-    package = Path(__file__).parent
-    sources = {str(path.relative_to(package)): path.read_text("utf-8") for path in sorted(package.rglob("*.py"))}
-    return content_hash(sources)
+    """Returns the SHA-256 of the source of this package, and of the functions that it computes with.
+
+    What other code computed may be of another form or value.
+    """
+    return content_hash(code_files(Path(__file__).parents[1]))
+
+
+def code_files(package: Path) -> dict[str, str]:
+    """Returns the source of ``metrics`` and of all in ``functional`` that it imports, directly or not, by path.
+
+    Arguments:
+        package: The folder that both lie in.
+    """
+    pending = sorted((package / "metrics").rglob("*.py"))
+    sources: dict[str, str] = {}
+    while pending:
+        path = pending.pop()
+        name = path.relative_to(package).as_posix()
+        if name not in sources:
+            sources[name] = path.read_text("utf-8")
+            imported = re.findall(r"^\s*from lit_gen\.functional\.(\w+) import", sources[name], re.MULTILINE)
+            pending += [package / "functional" / f"{module}.py" for module in imported]
+    return sources
 
 
 class Cache:

@@ -2,7 +2,7 @@
 
 __all__ = ["labelled_batches", "on_device", "positions", "split_batches", "split_share"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ def positions(num: int, count: int) -> Tensor:
 
 
 def split_share(data: ImageData, split: str, batch_size: int, count: int) -> Iterator[tuple[Tensor, Batch]]:
-    """Iterates over this process's share of a split: every so many-th batch, all that is in it.
+    """Iterates over this process's share of a split: what is taken of every so many-th batch.
+
+    Images that lie far apart are put together to whole batches, but for the last: networks would see one at a time.
 
     Arguments:
         data: The images.
@@ -31,17 +33,36 @@ def split_share(data: ImageData, split: str, batch_size: int, count: int) -> Ite
         count: How many of the images are taken, evenly spaced.
 
     Yields:
-        The images' places in the split, int64 [N] with N ≥ 1, and the batches as the data yield them.
+        The images' places in the split, int64 [N] with 1 ≤ N ≤ `batch_size`, and batches of what the data yield.
     """
     wanted = torch.zeros(data.num_images(split), dtype=torch.bool)
     wanted[positions(len(wanted), count)] = True
-    start = 0
+    start, held = 0, 0
+    waiting: list[tuple[Tensor, Batch]] = []
     for number, batch in enumerate(data.batches(split, batch_size)):
         place = torch.arange(start, start + len(batch["image"]))
         start += len(place)
         taken = wanted[place]
-        if number % world_size() == rank() and taken.any():
-            yield place[taken], {name: value[taken.to(value.device)] for name, value in batch.items()}
+        if number % world_size() != rank() or not taken.any():
+            continue
+        waiting.append((place[taken], {name: value[taken.to(value.device)] for name, value in batch.items()}))
+        held += len(waiting[-1][0])
+        if held >= batch_size:
+            places, values = _together(waiting)
+            yield places[:batch_size], {name: value[:batch_size] for name, value in values.items()}
+            held -= batch_size
+            rest = (places[batch_size:], {name: value[batch_size:] for name, value in values.items()})
+            waiting = [rest] if held else []
+    if held:
+        yield _together(waiting)
+
+
+def _together(parts: Sequence[tuple[Tensor, Batch]]) -> tuple[Tensor, Batch]:
+    """Joins places and batches; a single part, which is the rule where all images are taken, is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = {name: torch.cat([batch[name] for _, batch in parts]) for name in parts[0][1]}
+    return torch.cat([place for place, _ in parts]), joined
 
 
 def on_device(batch: Batch, device: torch.device) -> dict[str, Tensor]:

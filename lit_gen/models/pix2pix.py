@@ -16,6 +16,7 @@ from torch.nn.functional import l1_loss
 from lit_gen.contracts import Batch, Generators, Shape
 from lit_gen.errors import UserError
 from lit_gen.functional.adversarial import AdversarialLoss, NonSaturatingLoss
+from lit_gen.functional.noise import randint
 from lit_gen.nn.factories import DiscriminatorFactory, TranslatorFactory
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.unet import UNetGenerator
@@ -23,6 +24,7 @@ from lit_gen.training.adversarial import Phase, Player
 from lit_gen.training.modes import noisy_evaluation
 from lit_gen.training.optimizers import AdversarialAdam
 from lit_gen.training.options import TrainingOptions
+from lit_gen.training.seeding import isolated
 from lit_gen.training.translation import TranslationModule
 
 
@@ -129,8 +131,23 @@ class Pix2Pix(TranslationModule):
     def translate(self, batch: Batch, generator: Generators | None = None) -> Tensor:
         """Maps a batch's sources [B, Cs, H, W], of any size, to images in [−1, 1], shape [B, C, H, W].
 
-        Dropout and batch norm are as `test_dropout` and `test_statistics` say; random numbers are the global ones.
+        Dropout and batch norm are as `test_dropout` and `test_statistics` say.
+
+        Arguments:
+            batch: The sources, ``source`` of it.
+            generator: The source of randomness. With it images go through the network one by one if dropout or batch
+                norm act, so that, with one generator per image, each depends on itself and its generator alone. Without
+                it the batch goes through at once, and random numbers are the global ones.
         """
         (x,) = self.require(batch, "source")
+        x = x.to(self.device)
         with noisy_evaluation(self.generator, self.test_dropout, self.test_statistics == "batch"):
-            return self.generator(x.to(self.device)).float()
+            if generator is None or not any(layer.training for layer in self.generator.modules()):
+                return self.generator(x).float()
+            seeds = randint(2**63 - 1, len(x), generator, torch.device("cpu")).tolist()
+            with isolated():
+                return torch.cat([self._seeded(row, seed) for row, seed in zip(x.split(1), seeds, strict=True)])
+
+    def _seeded(self, x: Tensor, seed: int) -> Tensor:
+        torch.manual_seed(seed)  # dropout has no other generator than the global one
+        return self.generator(x).float()

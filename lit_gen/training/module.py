@@ -210,7 +210,7 @@ class GenerativeModule(LightningModule):
         checkpoint[_STATE] = {
             "run_seed": self.run_seed,
             "images_seen": self.images_seen,
-            "sums": dict(self._sums),
+            "sums": self._sums_of_all(),
             "counts": dict(self._counts),
         }
 
@@ -218,5 +218,20 @@ class GenerativeModule(LightningModule):
         state = checkpoint.get(_STATE, {})
         self.run_seed = state.get("run_seed", self.run_seed)
         self.images_seen = state.get("images_seen", 0)
-        self._sums = {name: value.to(self.device) for name, value in state.get("sums", {}).items()}
+        self._sums = {name: self._own_sum(value).to(self.device) for name, value in state.get("sums", {}).items()}
         self._counts = dict(state.get("counts", {}))
+
+    def _sums_of_all(self) -> dict[str, Tensor]:
+        """Returns the sums of every process, [number of processes] each: the first process alone writes the file."""
+        if not self._sums:
+            return {}
+        names = sorted(self._sums)
+        own = torch.stack([self._sums[name] for name in names])
+        gathered = self.trainer.strategy.all_gather(own).reshape(-1, len(names))
+        return dict(zip(names, gathered.clone().unbind(1), strict=True))
+
+    def _own_sum(self, sums: Tensor) -> Tensor:
+        """Returns this process's sum, or the mean of all where there were more or fewer."""
+        sums = sums.reshape(-1)
+        processes = self.trainer.world_size if self._trainer is not None else 1
+        return sums[self.global_rank].clone() if len(sums) == processes else sums.mean()

@@ -4,6 +4,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from lit_gen.errors import UserError
 from lit_gen.functional.noise import rand, randn
 from lit_gen.metrics.image_evaluator import ImageEvaluator
 from lit_gen.metrics.split_share import positions
+from lit_gen.models import Pix2Pix
+from lit_gen.nn.patch_discriminator import PatchDiscriminator
+from lit_gen.nn.unet import UNetGenerator
 from lit_gen.training.module import GenerativeModule
 
 CPU = torch.device("cpu")
@@ -152,6 +156,15 @@ def test_translations_are_compared_with_the_image_of_the_pair(data: Digits) -> N
 
     assert "l1_mean[translation]" in score(Both(), Paired(data), "l1")
     assert "l1_mean[reconstruction]" in score(Both(), data, "l1")
+
+
+def test_translations_score_alike_at_any_batch_size(data: Digits) -> None:
+    torch.manual_seed(0)
+    unet, patches = partial(UNetGenerator, features=4, norm="batch"), partial(PatchDiscriminator, receptive_field=16)
+    model = Pix2Pix((1, 12, 12), generator=unet, discriminator=patches)  # with dropout and the batch's statistics
+    once = score(model, Paired(data), "l1", batch_size=41)
+    assert score(model, Paired(data), "l1", batch_size=7) == pytest.approx(once, rel=1e-9)
+    assert score(model, Paired(data), "l1", batch_size=41, seed=1) != pytest.approx(once, rel=1e-9)
 
 
 def test_one_clear_line(data: Digits) -> None:

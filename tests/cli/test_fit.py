@@ -1,10 +1,14 @@
 import csv
+import gc
+import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from lit_gen.commands import lightning, lightning_cli
 from lit_gen.commands.request import default_name
 
 
@@ -83,6 +87,27 @@ def test_a_run_goes_on_in_its_folder_bit_for_bit(lit_gen, trained):
     assert same(state(run)["callbacks"]["EMA"]["average"], state(trained)["callbacks"]["EMA"]["average"])
     picture = "samples/step_00000012.png"
     assert (run / picture).read_bytes() == (trained / picture).read_bytes()
+
+
+def test_the_checkpoint_is_not_kept_in_memory_while_a_run_goes_on(lit_gen, trained, monkeypatch):
+    read, tensors, alive = lightning_cli.read_checkpoint, [], []
+
+    def reading(*arguments, **settings):
+        checkpoint = read(*arguments, **settings)
+        tensors.extend(weakref.ref(tensor) for tensor in checkpoint["state_dict"].values())
+        return checkpoint
+
+    def fitting(cli, source):
+        gc.collect()
+        alive.append(sum(tensor() is not None for tensor in tensors))
+        assert lightning._limit_reached(cli) is None and cli.checkpoint["global_step"] == 12
+
+    monkeypatch.setattr(lightning_cli, "read_checkpoint", reading)
+    monkeypatch.setattr(lightning, "_fit", fitting)
+    shutil.copytree(trained, "runs/tiny/version_0")
+    said = lit_gen("fit", "--config", "tiny.yaml", "--ckpt_path", "last", "--trainer.max_steps", 14)
+    assert said.status == 0, said.err
+    assert tensors and alive == [0]
 
 
 def test_rows_after_the_checkpoint_are_dropped(lit_gen, trained):

@@ -129,6 +129,17 @@ def test_loaders_are_shared_out_by_the_trainer(world_size):
         assert sorted(seen.tolist()) == list(range(size))
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_fewer_held_out_images_than_processes(split):
+    for num, world_size, most in ((1, 2, "1 process"), (2, 3, "2 processes")):
+        short = attach(Digits(image_size=8, val_size=num, test_size=num), 0, world_size)
+        with pytest.raises(UserError, match=f"the {split} split has {num} image.* use {most}$") as caught:
+            getattr(short, f"{split}_dataloader")()
+        assert f"{world_size} or more, or none (--data.{split}_size)" in str(caught.value)
+        enough = attach(Digits(image_size=8, val_size=world_size, test_size=world_size), world_size - 1, world_size)
+        assert len(getattr(enough, f"{split}_dataloader")()) == 1
+
+
 def test_empty_validation_split_has_no_loader():
     assert Digits(val_size=0).val_dataloader() == []
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lit_gen.metrics.cache import Cache, cache_folder, content_hash
+import lit_gen
+from lit_gen.metrics.cache import Cache, cache_folder, code_files, content_hash
 
 KEY = {"data": "abc", "count": 3}
 
@@ -69,3 +70,22 @@ def test_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Cache().folder == Path("/somewhere")
     monkeypatch.delenv("LIT_GEN_CACHE")
     assert cache_folder() == Path.home() / ".cache" / "lit_gen"
+
+
+def test_the_code_that_statistics_depend_on_is_that_which_features_go_through() -> None:
+    files = code_files(Path(lit_gen.__file__).parent)
+    through = ("quantize", "resize", "frechet")
+    assert {"metrics/reference.py", *(f"functional/{name}.py" for name in through)} <= set(files)
+    assert "functional/gaussian_kl.py" not in files, "a change of what metrics do not use would cost their statistics"
+
+
+def test_code_is_followed_through_imports(tmp_path: Path) -> None:
+    for name, text in {
+        "metrics/inner/a.py": "def f():\n    from lit_gen.functional.b import g\n",
+        "functional/b.py": "from lit_gen.functional.c import h, i\n",
+        "functional/c.py": "from lit_gen.functional.b import g\n",
+        "functional/d.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert set(code_files(tmp_path)) == {"metrics/inner/a.py", "functional/b.py", "functional/c.py"}

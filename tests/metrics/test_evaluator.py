@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_gen.contracts import ImageData
 from lit_gen.errors import UserError
-from lit_gen.metrics import EvaluationResult, Evaluator, Features, split_batches
+from lit_gen.metrics import EvaluationResult, Evaluator, Features, split_batches, split_share
 from lit_gen.metrics.extractors import Classifier, Extractor
 from lit_gen.metrics.split_share import positions
 
@@ -279,3 +279,24 @@ def test_part_of_a_split(squares: Callable[..., ImageData]) -> None:
     index, image = (torch.cat(part) for part in zip(*split_batches(data, "test", 6, count=7), strict=True))
     assert index.tolist() == list(range(7))
     assert torch.equal(image, whole[positions(20, 7)])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("count", "batch_size"), [(20, 6), (7, 6), (13, 5), (1, 6), (20, 64)])
+def test_a_few_of_many_images_come_in_whole_batches(
+    count: int, batch_size: int, processes: int, squares: Callable[..., ImageData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = squares(num=20)
+    whole = torch.cat([image for _, image in split_batches(data, "test", 6)])
+    monkeypatch.setattr(split_share, "world_size", lambda: processes)
+    seen = []
+    for rank in range(processes):
+        monkeypatch.setattr(split_share, "rank", lambda rank=rank: rank)
+        shares = list(split_share.split_share(data, "test", batch_size, count))
+        assert all(len(place) == batch_size for place, _ in shares[:-1])
+        assert all(1 <= len(place) <= batch_size for place, _ in shares)
+        for place, batch in shares:
+            assert place.tolist() == sorted(place.tolist()) == batch["index"].tolist()
+            assert torch.equal(batch["image"], whole[place])
+            seen += place.tolist()
+    assert sorted(seen) == positions(20, count).tolist()

@@ -16,6 +16,7 @@ from lit_gen.models import CUT, CycleGAN, Pix2Pix
 from lit_gen.nn.patch_discriminator import PatchDiscriminator
 from lit_gen.nn.resnet_translator import ResNetTranslator
 from lit_gen.nn.unet import UNetGenerator
+from lit_gen.training.seeding import generators
 
 SHAPE = (1, 2, 3)
 
@@ -171,6 +172,29 @@ def test_the_dropout_and_statistics_of_translation_are_switches() -> None:
     assert running.hparams["test_statistics"] == "running" and running.hparams["test_dropout"] is False
     with pytest.raises(UserError, match="test_statistics is 'ema'"):
         make(test_statistics="ema")
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+@pytest.mark.parametrize("dropout", [True, False])
+def test_a_translation_depends_on_its_source_and_its_generator_alone(norm: str, statistics: str, dropout: bool) -> None:
+    torch.manual_seed(0)
+    unet = partial(UNetGenerator, features=4, norm=norm)
+    patches = partial(PatchDiscriminator, receptive_field=16, features=4)
+    model = Pix2Pix(
+        (3, 16, 16), generator=unet, discriminator=patches, test_dropout=dropout, test_statistics=statistics
+    )  # type: ignore[arg-type]
+    x, state = torch.rand(5, 3, 16, 16), torch.get_rng_state()
+
+    def translate(first: int, last: int, seed: int = 0) -> torch.Tensor:
+        return model.translate({"source": x[first:last]}, generators(seed, range(first, last)))
+
+    whole = translate(0, 5)
+    torch.testing.assert_close(torch.cat([translate(0, 2), translate(2, 3), translate(3, 5)]), whole, rtol=0, atol=1e-6)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(translate(0, 5, seed=1), whole) is not dropout
+    if not dropout and (norm == "instance" or statistics == "running"):
+        assert torch.equal(model.translate({"source": x}), whole), "nothing acts: one batch"
 
 
 def test_relativistic_losses_compare_with_real_images(batch: dict[str, Tensor]) -> None:

@@ -231,3 +231,13 @@ def test_the_last_steps_are_logged_too(tmp_path: Path) -> None:
     model = Recorder(SHAPE, 3, partial(DCGANGenerator, features=4), partial(DCGANDiscriminator, features=4))
     trainer(tmp_path, max_steps=7, log_every_n_steps=4).fit(model, Batches(8))
     assert rows == [4, 7]
+
+
+def test_sums_of_several_processes_average_alike_on_another_number(tmp_path: Path) -> None:
+    model, saved = small_gan(), {"a": torch.tensor([1.0, 4.0]), "b": torch.tensor(3.0)}  # "b" as older files have it
+    model.trainer = trainer(tmp_path, max_steps=1)
+    model.on_load_checkpoint({"lit_gen_training": {"sums": saved, "counts": {"a": 2, "b": 2}}})
+    assert {name: float(value) for name, value in model._sums.items()} == {"a": 2.5, "b": 3.0}
+    again: dict[str, dict[str, dict[str, Tensor]]] = {}
+    model.on_save_checkpoint(again)
+    assert {name: value.tolist() for name, value in again["lit_gen_training"]["sums"].items()} == {"a": [2.5], "b": [3]}

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from lit_gen.commands.compare.circumstances import circumstances, fit
 from lit_gen.commands.compare.metric_names import direction, plain_names, spread_of, value_of
 from lit_gen.commands.compare.scores import Score
+from lit_gen.commands.compare.seeds import Seeds
 from lit_gen.errors import UserError, nearest
 
 Which: TypeAlias = Literal["best", "last", "all"]
@@ -76,7 +77,7 @@ class Ranking:
 
 
 def rank(
-    scores: Sequence[Score], by: str | None = None, which: Which = "best", alike: Mapping[str, str] | None = None
+    scores: Sequence[Score], by: str | None = None, which: Which = "best", alike: Mapping[str, Seeds] | None = None
 ) -> Ranking:
     """Ranks scores within their protocols.
 
@@ -84,7 +85,7 @@ def rank(
         scores: The scores of any number of runs.
         by: The metric's plain name; by default the first that all scores have, or else most.
         which: Which checkpoint of a run is ranked: the best by the metric, the last, or all of them.
-        alike: The common name of runs that differ in the seed only, by the run's name; others stand for themselves.
+        alike: The runs that differ in the seed only, by each one's name; others stand for themselves.
 
     Raises:
         UserError: If there are no scores, or none by the metric, or its direction is not known.
@@ -131,7 +132,7 @@ def _metric(scores: Sequence[Score], by: str | None) -> str:
     return by
 
 
-def _rows(scores: Sequence[Score], by: str, which: Which, alike: Mapping[str, str]) -> tuple[Row, ...]:
+def _rows(scores: Sequence[Score], by: str, which: Which, alike: Mapping[str, Seeds]) -> tuple[Row, ...]:
     sign = 1 if direction(by) == "lower" else -1
 
     def badness(value: float) -> tuple[bool, float]:
@@ -143,15 +144,15 @@ def _rows(scores: Sequence[Score], by: str, which: Which, alike: Mapping[str, st
     runs: dict[tuple[str, str], list[Score]] = {}  # what is sampled in another way is another model
     for score in scores:
         runs.setdefault((score.run, score.sampling), []).append(score)
-    sets: dict[str, list[Score]] = {}
+    sets: dict[tuple[Any, ...], list[Score]] = {}
     for (run, sampling), members in runs.items():
         if which == "all":
             for i, score in enumerate(members):
-                sets[f"{run}\0{sampling}\0{i}"] = [score]
+                sets[run, sampling, i] = [score]
             continue
         chosen = min(members, key=of_score) if which == "best" else max(members, key=lambda score: score.step or 0)
-        sets.setdefault(f"{alike.get(run, run)}\0{sampling}", []).append(chosen)
-    entries = [(name.partition("\0")[0], members, _estimates(members)) for name, members in sets.items()]
+        sets.setdefault((alike.get(run, run), sampling), []).append(chosen)
+    entries = [(_name(members, alike), members, _estimates(members)) for members in sets.values()]
     entries.sort(key=lambda entry: badness(entry[2][by].value))
     rows: list[Row] = []
     for name, members, estimates in entries:
@@ -159,6 +160,12 @@ def _rows(scores: Sequence[Score], by: str, which: Which, alike: Mapping[str, st
         of = sum(len(runs[score.run, score.sampling]) for score in members)
         rows.append(Row(rows[-1].rank if tied else len(rows) + 1, name, estimates, tuple(members), of))
     return tuple(rows)
+
+
+def _name(members: Sequence[Score], alike: Mapping[str, Seeds]) -> str:
+    """Returns what a row is called: by the one run that is in it, or by the seeds."""
+    present = [score.run for score in members]
+    return present[0] if len(present) == 1 else alike[present[0]].name(present)
 
 
 def _estimates(scores: Sequence[Score]) -> dict[str, Estimate]:

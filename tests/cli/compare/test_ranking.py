@@ -7,6 +7,7 @@ from lit_gen.commands.compare.circumstances import circumstances, unlike
 from lit_gen.commands.compare.metric_names import direction, looks_at, plain_names
 from lit_gen.commands.compare.ranking import Estimate, rank
 from lit_gen.commands.compare.scores import Score
+from lit_gen.commands.compare.seeds import Seeds
 from lit_gen.commands.compare.tables import ranking_table
 from lit_gen.errors import UserError
 
@@ -105,10 +106,21 @@ def test_given_samples_stand_beside_the_models_that_they_share_all_else_with():
 
 def test_seeds_are_one_row_with_mean_and_standard_deviation():
     scores = [score(f"a{i}", fid=fid, kid_mean=fid) for i, fid in enumerate((1.0, 4.0, 2.5))] + [score("b", fid=2.0)]
-    (group,) = rank(scores, "fid", alike=dict.fromkeys(("a0", "a1", "a2"), "a (3 seeds)")).groups
+    (group,) = rank(scores, "fid", alike=_seeds("a0", "a1", "a2")).groups
     assert [row.name for row in group.rows] == ["b", "a (3 seeds)"]
     expected = Estimate(2.5, pytest.approx(statistics.stdev([1.0, 4.0, 2.5])), 3)
     assert group.rows[1].metrics == {"fid": expected, "kid": expected}
+
+
+def test_a_row_names_and_counts_the_seeds_that_are_in_it():
+    few = {"num_samples": 7}
+    scores = [score("a0", fid=1.0), score("a1", fid=3.0), score("a2", fid=2.0, protocol=few)]
+    one, other = rank(scores, "fid", alike=_seeds("a0", "a1", "a2")).groups
+    assert [row.name for row in (*one.rows, *other.rows)] == ["a (2 seeds)", "a2"]
+
+
+def _seeds(*runs):
+    return dict.fromkeys(runs, Seeds(runs, "a"))
 
 
 def test_a_metric_that_only_some_have_is_not_the_default_and_leaves_the_others_out():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from lit_gen.commands.compare.runs_read import Run
 from lit_gen.commands.compare.scores import Score
-from lit_gen.commands.compare.seeds import seed_groups
+from lit_gen.commands.compare.seeds import Seeds, seed_groups
 from lit_gen.commands.compare.settings import differing, read_settings
 
 CONFIG = """
@@ -47,11 +47,14 @@ def _run(name: str, seed: int, lr: int = 1) -> Run:
 
 def test_runs_that_differ_in_the_seed_only_are_one() -> None:
     runs = [_run("x/version_0", 0), _run("x/version_1", 1), _run("x/version_2", 1), _run("x/version_3", 2, lr=5)]
-    assert seed_groups(runs) == dict.fromkeys(("x/version_0", "x/version_1"), "x (2 seeds)")
+    seeds = Seeds(("x/version_0", "x/version_1"), "x")
+    assert seed_groups(runs) == dict.fromkeys(seeds.runs, seeds)
+    assert seeds.name(seeds.runs) == "x (2 seeds)"
 
 
 def test_two_methods_of_one_name_stay_two() -> None:
     runs = [_run(f"x/version_{i}", i % 2, lr=i // 2) for i in range(4)]
-    names = seed_groups(runs)
-    assert len(set(names.values())) == 2
-    assert names["x/version_0"] == names["x/version_1"] != names["x/version_2"] == names["x/version_3"]
+    groups = seed_groups(runs)
+    assert groups["x/version_0"] == groups["x/version_1"] != groups["x/version_2"] == groups["x/version_3"]
+    names = [groups[f"x/version_{i}"].name((f"x/version_{i}", f"x/version_{i + 1}")) for i in (0, 2)]
+    assert names == ["x (2 seeds)", "x/version_2 + x/version_3"]
