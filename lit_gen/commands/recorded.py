@@ -42,7 +42,8 @@ def trusted_config(
     """Returns the same for classes to be made of it.
 
     Raises:
-        UserError: If it names a class that is neither of lit_gen, of torch, nor of a package in `trust`.
+        UserError: If it names a class that is neither of lit_gen, of torch, nor of a package in `trust`, or would have
+            another package trusted.
     """
     config = recorded_config(checkpoint, linked)
     for section in config.values():
@@ -62,7 +63,7 @@ def held_model(checkpoint: Mapping[str, Any], arguments: Mapping[str, Any], trus
         trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
 
     Raises:
-        UserError: If it names a class of another package.
+        UserError: If it names a class of another package, or would have one trusted.
     """
     held = recorded_config(checkpoint).get("model", {}).get("init_args", {}).get("autoencoder")
     files = [name for name in ("codes_of", "latents_of") if name in arguments]

@@ -34,7 +34,8 @@ def load(path: str | Path, weights: str = "ema", trust: Sequence[str] = (), **ar
         arguments: Constructor arguments that replace the recorded ones.
 
     Raises:
-        UserError: If the file is missing, damaged, no checkpoint of lit_gen, or names a class of an untrusted package.
+        UserError: If the file is missing, damaged, no checkpoint of lit_gen, or names a class of an untrusted package
+            (or has one trusted, as that of a model over another, which was trained with ``--model.trust``).
     """
     return load_model(read_checkpoint(path), weights, trust, **arguments)
 

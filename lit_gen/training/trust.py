@@ -1,6 +1,6 @@
 """Which classes a file may name: what is rebuilt from one must not run what the file brings along."""
 
-__all__ = ["check_trusted"]
+__all__ = ["check_grants", "check_trusted"]
 
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ def check_trusted(path: str, class_path: str | None, settings: Any, trust: Seque
     """Imports the classes and functions that a file names, if they are of lit_gen, torch.nn, torch.optim, or trusted.
 
     The parser that builds from the settings later reads more than class paths: text that is YAML, and files of it. Such
-    text has no place in what lit_gen records, and is refused.
+    text has no place in what lit_gen records, and is refused. So is a trust of the file's own: see `check_grants`.
 
     Arguments:
         path: The file, for messages.
@@ -30,6 +30,7 @@ def check_trusted(path: str, class_path: str | None, settings: Any, trust: Seque
     Raises:
         UserError: If one is of another module, does not exist, or cannot be told.
     """
+    check_grants(path, settings, trust)
     trusted = (*_TRUSTED, *trust)
     for name in [*([] if class_path is None else [class_path]), *_names(path, settings)]:
         if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
@@ -45,6 +46,34 @@ def check_trusted(path: str, class_path: str | None, settings: Any, trust: Seque
         origin = getattr(found, "__module__", None) or getattr(found, "__name__", "")
         if not _within(f"{origin}.", trusted):
             raise _untrusted(path, name)
+
+
+def check_grants(path: str, settings: Any, trust: Sequence[str] = ()) -> None:
+    """Refuses settings that would have packages trusted which the user has not named.
+
+    A model over another takes ``trust`` as an argument: a file that could set it would import what it likes by the file
+    that it names next.
+
+    Raises:
+        UserError: If there are any.
+    """
+    trusted = (*_TRUSTED, *trust)
+    unasked = dict.fromkeys(name for name in _granted(settings) if not _within(f"{name}.", trusted))
+    if unasked:
+        raise UserError(f"'{path}' trusts {', '.join(unasked)}: if you do, say so by --trust {' '.join(unasked)}")
+
+
+def _granted(settings: Any) -> Iterator[str]:
+    """Yields what would be trusted, at any depth."""
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if str(key).split(".")[-1].rstrip("+") == "trust":  # with a plus the parser adds to a list
+                yield from (str(name) for name in ([value] if isinstance(value, str | int) else value or []))
+            else:
+                yield from _granted(value)
+    elif isinstance(settings, list | tuple):
+        for value in settings:
+            yield from _granted(value)
 
 
 def _within(name: str, modules: Sequence[str]) -> bool:

@@ -112,6 +112,8 @@ def test_a_checkpoint_of_something_else_is_refused_by_name(lit_gen: Any, found: 
 
 def edit(path: Path, values: Any, section: str = "hyper_parameters") -> None:
     checkpoint = torch.load(path, weights_only=True)
+    if "trust" in values:  # of another model, which has no use for the rest
+        checkpoint[section] = {}
     checkpoint[section].update(values)
     torch.save(checkpoint, path)
 
@@ -133,7 +135,18 @@ ATTACKS: dict[str, Any] = {
     "imported by ours": {"generator_optimizer": "lit_gen.training.loading.ArgumentParser"},
     "built in": {"generator_optimizer": "sys.exit"},
     "no path": {"generator": {"class_path": 3}},
+    "its own trust": {"_class_path": "lit_gen.training.loading.load", "path": "inner.ckpt", "trust": ["evil"]},
+    "its own trust by a model over another": {
+        "_class_path": "lit_gen.models.LatentDiffusion",
+        "network": {"class_path": "lit_gen.nn.dense_denoiser.DenseDenoiser"},
+        "image_shape": [1, 8, 8],
+        "latents_of": "inner.ckpt",
+        "trust": ["evil"],
+    },
+    "its own trust deeper": {"options": [{"init_args.trust": ["evil"]}]},
+    "its own trust added": {"trust+": "evil"},
 }
+TRUSTED = [name for name, attack in ATTACKS.items() if "inner.ckpt" in attack.values()]
 
 
 @pytest.mark.parametrize("command", ["test", "sample"])
@@ -142,6 +155,8 @@ def test_a_checkpoint_names_classes_of_its_own(lit_gen: Any, found: Path, attack
     for module in ("evil", "évil", "found.version_0.evil"):
         plant(module)
     Path("found/version_0/network").write_text("class_path: evil.Network")
+    shutil.copy(found, "inner.ckpt")
+    edit(Path("inner.ckpt"), {"_class_path": "evil.Network"})
     edit(found, ATTACKS[attack])
     said = lit_gen(*COMMANDS[command])
     assert said.status == 2
@@ -192,6 +207,20 @@ def test_a_run_of_ones_own_needs_no_trust(lit_gen: Any, found: Path) -> None:
     assert "from step 12" in said.out
 
 
+@pytest.mark.parametrize("attack", TRUSTED)
+def test_what_a_checkpoint_trusts_is_trusted_if_the_user_says_so(lit_gen: Any, found: Path, attack: str) -> None:
+    friend = "friend_of_" + ("model" if "model" in attack else "loader")
+    plant(friend)
+    shutil.copy(found, "inner.ckpt")
+    edit(Path("inner.ckpt"), {"_class_path": f"{friend}.Network"})
+    edit(found, {**ATTACKS[attack], "trust": [friend]})
+    said = lit_gen(*COMMANDS["sample"])
+    assert f"'{found}' trusts {friend}: if you do, say so by --trust {friend}" in said.err
+    assert not Path("planted").exists()
+    said = lit_gen(*COMMANDS["sample"], "--trust", friend)
+    assert Path("planted").exists(), said.err
+
+
 def test_a_class_that_is_trusted_is_built(lit_gen: Any, found: Path) -> None:
     plant("friend")
     edit(found, {"generator": {"class_path": "friend.Network"}})
@@ -230,4 +259,4 @@ def test_a_configuration_that_came_with_a_checkpoint_trusts_nobody(lit_gen: Any,
     config["model"]["init_args"]["trust"] = ["stranger"]
     path.write_text(yaml.safe_dump(config))
     said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
-    assert said.status == 2 and f"{path} trusts stranger: if you do, say so by --trust" in said.err
+    assert said.status == 2 and f"'{path}' trusts stranger: if you do, say so by --trust stranger" in said.err
