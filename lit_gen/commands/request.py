@@ -29,7 +29,8 @@ class Request:
         runs: The folder that all runs lie in.
         name: The run's config name, None if there is neither a ``--config`` nor a run to go on with.
         checkpoint: The checkpoint file, if one is asked for.
-        trust: The packages whose classes the checkpoint, and a configuration that is found beside it, may name.
+        trust: The packages whose classes the checkpoint, and a configuration that is found beside it, may name, and the
+            programs that this may have run.
         notes: What the user should be told, a line each.
     """
 

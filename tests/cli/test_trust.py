@@ -1,5 +1,6 @@
 """Checkpoints from elsewhere: damaged ones are refused by name, and none of them runs what it brings along."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,46 @@ def test_a_configuration_that_came_with_a_checkpoint_is_not_trusted_more(lit_gen
     assert "--trust evil_hook" in said.err
     lit_gen(*COMMANDS["test"])
     assert not Path("planted").exists()
+
+
+class Program(torch.nn.Module):
+    """What a TorchScript file holds; as an extractor it gives the pixels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("by", ["class", "hash"])
+@pytest.mark.parametrize("command", ["test", "fit"])
+def test_a_configuration_that_came_with_a_checkpoint_runs_no_program(
+    lit_gen: Any, found: Path, command: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TorchScript that it names, by TorchModule or with a hash of its own."""
+    torch.jit.script(Program()).save("program.pt")
+    opened = []
+    load = torch.jit.load
+    monkeypatch.setattr(torch.jit, "load", lambda *given, **named: opened.append(given) or load(*given, **named))
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    name, more = {"class": ("TorchModule", {}), "hash": ("InceptionV3", {"weights_sha256": sha256("program.pt")})}[by]
+    config["evaluation"]["extractor"] = {
+        "class_path": f"lit_gen.metrics.extractors.{name}",
+        "init_args": {"weights_path": "program.pt", **more},
+    }
+    path.write_text(yaml.safe_dump(config))
+    words = COMMANDS["test"] if command == "test" else ["fit", *CKPT, "--trainer.max_steps", 14]
+    said = lit_gen(*words)
+    assert not opened
+    if command == "fit":
+        assert said.status == 2
+        assert f"'{path}' takes an extractor from program.pt, which may be a program" in said.err
+        assert "--trust program.pt" in said.err
+    lit_gen(*words, "--trust", "program.pt")
+    assert opened, "or nothing would have been shown"
+
+
+def sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_a_run_of_ones_own_needs_no_trust(lit_gen: Any, found: Path) -> None:
