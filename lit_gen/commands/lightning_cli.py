@@ -124,7 +124,9 @@ class Cli(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         if self.checkpoint and self.command != "fit":
             parser.set_defaults(trusted_config(self.checkpoint, self.request.trust, _LINKED))
-            parser.set_defaults(run_settings(self.request.checkpoint, self.request.trust))
+            settings, notes = run_settings(self.request.checkpoint, self.request.trust)
+            parser.set_defaults(settings)
+            self.notes += notes
         self.config = self._parsed(parser, args)
         for section in ("model", "data"):
             if self.config[section] is None:

@@ -12,10 +12,11 @@ import yaml
 from torch import nn
 
 from lit_gen.commands.runs import run_folder_of
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import check_trusted
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+_SCORING = ("ema", "evaluation", "points", "stacked")
 
 
 def recorded_config(checkpoint: Mapping[str, Any], linked: Sequence[str] = ()) -> dict[str, Any]:
@@ -116,20 +117,36 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns how the run of a checkpoint was averaged and scored, from its config.yaml, as defaults for a parser.
+def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
+    """Returns how the run of a checkpoint was averaged and scored, from its config.yaml, and what could not be taken.
 
-    Without it a test would score by another protocol than the run itself. Nothing is taken from a file that is missing,
-    damaged, or names classes that are not trusted.
+    Without it a test would score by another protocol than the run itself. A section that is damaged, or that names what
+    is not trusted, is left out.
+
+    Returns:
+        The settings as defaults for a parser, and a line for each section that is left out, with the reason.
     """
     folder = run_folder_of(checkpoint) if checkpoint else None
-    if folder is None or not (folder / "config.yaml").is_file():
-        return {}
+    path = folder / "config.yaml" if folder else None
+    if path is None or not path.is_file():
+        return {}, []
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-        sections = {key: dict(config[key]) for key in ("ema", "evaluation", "points", "stacked") if key in config}
-        for section in sections.values():
-            check_trusted(str(folder / "config.yaml"), "lit_gen.callbacks", section, trust)
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError):
-        return {}
-    return {f"{key}.{name}": value for key, section in sections.items() for name, value in section.items()}
+        config = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(config, Mapping):
+            raise ValueError(f"it holds a {type(config).__name__}")
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        unused = f"the run's own settings of {', '.join(_SCORING)} are not used"
+        return {}, [f"{unused}: '{path}' cannot be read: {first_line(error)}"]
+    settings: dict[str, Any] = {}
+    notes = []
+    for key in _SCORING:
+        section = config.get(key, {})
+        try:
+            if not isinstance(section, Mapping):
+                raise UserError(f"'{path}' holds a {type(section).__name__} there")
+            check_trusted(str(path), "lit_gen.callbacks", section, trust)
+        except UserError as error:
+            notes.append(f"the run's own settings of {key} are not used: {error}")
+        else:
+            settings |= {f"{key}.{name}": value for name, value in section.items()}
+    return settings, notes

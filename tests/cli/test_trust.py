@@ -198,8 +198,28 @@ def test_a_configuration_that_came_with_a_checkpoint_is_not_trusted_more(lit_gen
     assert said.status == 2
     assert f"'{path}' names evil_hook." in said.err
     assert "--trust evil_hook" in said.err
-    lit_gen(*COMMANDS["test"])
+    said = lit_gen(*COMMANDS["test"])
     assert not Path("planted").exists()
+    assert said.status == 0
+    (note,) = [line for line in said.err.splitlines() if "not used" in line]
+    assert note.startswith("lit-gen: the run's own settings of evaluation are not used: ")
+    assert "--trust evil_hook" in note
+
+
+@pytest.mark.parametrize("section", ["ema", "stacked"])
+def test_a_damaged_section_of_a_run_leaves_the_others(lit_gen: Any, found: Path, section: str) -> None:
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    config[section] = ["damaged"]
+    path.write_text(yaml.safe_dump(config))
+    said = lit_gen(*COMMANDS["test"])
+    assert said.status == 0
+    assert f"the run's own settings of {section} are not used: '{path}' holds a list there" in said.err
+    assert " 40 images," in said.out
+    path.write_text("{")
+    said = lit_gen(*COMMANDS["test"], "--evaluation.num_samples", 40)
+    assert said.status == 0
+    assert f"are not used: '{path}' cannot be read" in said.err
 
 
 class Program(torch.nn.Module):
