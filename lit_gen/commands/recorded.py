@@ -1,6 +1,6 @@
 """What a checkpoint recorded of its model and data, as configuration, and where another configuration differs."""
 
-__all__ = ["check_shapes", "differences", "held_model", "recorded_config", "run_settings", "trusted_config"]
+__all__ = ["check_shapes", "differences", "held_model", "recorded_config", "take_run_settings", "trusted_config"]
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 from torch import nn
 
+from lit_gen.commands.diagnosis import diagnose
 from lit_gen.commands.runs import run_folder_of
 from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import check_trusted
@@ -117,27 +119,29 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> tuple[dict[str, Any], list[str]]:
-    """Returns how the run of a checkpoint was averaged and scored, from its config.yaml, and what could not be taken.
+def take_run_settings(parser: ArgumentParser, checkpoint: Path | None, trust: Sequence[str] = ()) -> list[str]:
+    """Makes how the run of a checkpoint was averaged and scored, as its config.yaml says, the defaults of a parser.
 
     Without it a test would score by another protocol than the run itself. A section that is damaged, or that names what
     is not trusted, is left out.
 
     Returns:
-        The settings as defaults for a parser, and a line for each section that is left out, with the reason.
+        A line for each section that is left out, with the reason.
+
+    Raises:
+        UserError: If there is a setting that the parser has not.
     """
     folder = run_folder_of(checkpoint) if checkpoint else None
     path = folder / "config.yaml" if folder else None
     if path is None or not path.is_file():
-        return {}, []
+        return []
     try:
         config = yaml.safe_load(path.read_text("utf-8"))
         if not isinstance(config, Mapping):
             raise ValueError(f"it holds a {type(config).__name__}")
     except (OSError, yaml.YAMLError, ValueError) as error:
         unused = f"the run's own settings of {', '.join(_SCORING)} are not used"
-        return {}, [f"{unused}: '{path}' cannot be read: {first_line(error)}"]
-    settings: dict[str, Any] = {}
+        return [f"{unused}: '{path}' cannot be read: {first_line(error)}"]
     notes = []
     for key in _SCORING:
         section = config.get(key, {})
@@ -147,6 +151,11 @@ def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> tuple[di
             check_trusted(str(path), "lit_gen.callbacks", section, trust)
         except UserError as error:
             notes.append(f"the run's own settings of {key} are not used: {error}")
-        else:
-            settings |= {f"{key}.{name}": value for name, value in section.items()}
-    return settings, notes
+            continue
+        for name, value in section.items():
+            try:
+                parser.set_defaults({f"{key}.{name}": value})
+            except KeyError as error:
+                complaint = f"Group '{key}' does not accept option '{name}'"
+                raise diagnose(complaint, parser, [(str(path), config)]) from error
+    return notes
