@@ -39,7 +39,8 @@ class EMA(Callback):
     ("standing statistics"), from images drawn with seeds of their own. In several processes, copied running statistics
     are their mean over all processes; hence `swapped`, like saving a checkpoint, is called on every one of them.
 
-    A checkpoint holds the averages under ``callbacks → EMA → average`` with the names of the model's state dict.
+    A checkpoint holds the averages under ``callbacks → EMA → average`` with the names of the model's state dict. Only
+    training begins averages: without a checkpoint's, validation and testing see the model's own weights, ``raw``.
 
     Several averages can be kept at once, to see which memory suits a model: the first is what grids, scores and
     commands use unless they are told another, ``--weights ema:5000`` by its half-life. A checkpoint has them under
@@ -97,12 +98,19 @@ class EMA(Callback):
         self._images_seen = 0
         self._inside = False
         self._owner: int | None = None
+        self._begins = True
 
     @property
     def state_key(self) -> str:
         return "EMA"
 
+    @property
+    def _is_on(self) -> bool:
+        """Whether averages are kept: only a fit begins any, or a model's own weights would be called averages."""
+        return bool(self.half_life) and (self._begins or bool(self._averages["ema"].tensors))
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._begins = True  # or a checkpoint's are still to be restored
         if not self.half_life:
             return
         if not isinstance(pl_module, Averageable) or not pl_module.averaged_networks:
@@ -119,6 +127,15 @@ class EMA(Callback):
                 average.load({})
         self._owner = id(pl_module)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begins = trainer.state.fn == "fit"
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begins = False
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._begins = False
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._bind(pl_module)
 
@@ -131,7 +148,7 @@ class EMA(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         # Lightning took the live weights before this hook: with averages swapped in it would have saved those.
         assert not self._inside, "a checkpoint cannot be saved while averages are swapped in"
-        if self.half_life:
+        if self._is_on:
             for name in self._averages:
                 with self.swapped(pl_module, name):  # brings the buffers up to date
                     pass
@@ -154,18 +171,20 @@ class EMA(Callback):
             self._images_seen = state_dict["images_seen"]
 
     def chosen(self, weights: str) -> str:
-        """Returns the name of the weights that `swapped` puts in for these; ``raw`` if averaging is off.
+        """Returns the name of the weights that `swapped` puts in for these; ``raw`` for ``ema`` if there is no average.
+
+        That is where averaging is off and, but in a fit, where the checkpoint has none.
 
         Raises:
             UserError: If no such average is kept.
         """
         weights = check_weights(weights)
-        if weights == "raw" or (weights == "ema" and not self.half_life):
+        if weights == "raw" or (weights == "ema" and not self._is_on):
             return "raw"
-        if weights == average_name(self.half_life):
+        if weights == average_name(self.half_life) and self._is_on:
             return "ema"
-        if weights not in self._averages or not self.half_life:
-            kept = ", ".join(["raw", *(self._averages if self.half_life else ())])
+        if weights not in self._averages or not self._is_on:
+            kept = ", ".join(["raw", *(self._averages if self._is_on else ())])
             raise UserError(f"weights is '{weights}', and the EMA keeps {kept}: give its half_lives what is wanted")
         return weights
 

@@ -38,9 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno == errno.EPIPE:  # `lit-gen … | head` has read enough
             sys.stdout = None  # type: ignore[assignment]  # nothing more can be said, not even by the interpreter
             return 0
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(f"the disk is full: {error}; free some space, or write elsewhere with --runs or --output")
+        if error.filename is None or error.strerror is None:
             raise
-        return _fail(f"the disk is full: {error}; free some space, or write elsewhere with --runs or --output")
+        return _fail(f"'{error.filename}' cannot be used: {error.strerror}")
     except Exception as error:
         # torch.OutOfMemoryError, without importing torch; on the CPU torch says it by a RuntimeError.
         if type(error).__name__ != "OutOfMemoryError" and "can't allocate memory" not in str(error):

@@ -97,7 +97,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()  # of which "meta" has none
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"there is no device '{name}' here; give auto, cpu, cuda or cuda:1") from error
     return device

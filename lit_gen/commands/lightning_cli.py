@@ -38,7 +38,7 @@ from lit_gen.commands.recorded import (
     differences,
     held_model,
     recorded_config,
-    run_settings,
+    take_run_settings,
     trusted_config,
 )
 from lit_gen.commands.request import Request, default_name
@@ -124,7 +124,7 @@ class Cli(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         if self.checkpoint and self.command != "fit":
             parser.set_defaults(trusted_config(self.checkpoint, self.request.trust, _LINKED))
-            parser.set_defaults(run_settings(self.request.checkpoint, self.request.trust))
+            self.notes += take_run_settings(parser, self.request.checkpoint, self.request.trust)
         self.config = self._parsed(parser, args)
         for section in ("model", "data"):
             if self.config[section] is None:

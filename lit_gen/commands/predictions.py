@@ -32,7 +32,8 @@ class PredictionFolder(BasePredictionWriter):
         super().__init__(write_interval="batch")
         check_output(folder, folder=True, overwrite=overwrite)
         self.folder = folder
-        self._temporary = folder.with_name(f".{folder.name}.tmp")  # one for all processes
+        place = folder.resolve()  # "." has no name
+        self._temporary = place.with_name(f".{place.name}.tmp")  # one for all processes
         self._count = 0
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

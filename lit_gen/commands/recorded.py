@@ -1,6 +1,6 @@
 """What a checkpoint recorded of its model and data, as configuration, and where another configuration differs."""
 
-__all__ = ["check_shapes", "differences", "held_model", "recorded_config", "run_settings", "trusted_config"]
+__all__ = ["check_shapes", "differences", "held_model", "recorded_config", "take_run_settings", "trusted_config"]
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +9,16 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import ArgumentParser
 from torch import nn
 
+from lit_gen.commands.diagnosis import diagnose
 from lit_gen.commands.runs import run_folder_of
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, first_line
 from lit_gen.training.loading import check_trusted
 
 _SECTIONS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+_SCORING = ("ema", "evaluation", "points", "stacked")
 
 
 def recorded_config(checkpoint: Mapping[str, Any], linked: Sequence[str] = ()) -> dict[str, Any]:
@@ -42,7 +45,8 @@ def trusted_config(
     """Returns the same for classes to be made of it.
 
     Raises:
-        UserError: If it names a class that is neither of lit_gen, of torch, nor of a package in `trust`.
+        UserError: If it names a class that is neither of lit_gen, of torch, nor of a package in `trust`, or would have
+            another package trusted.
     """
     config = recorded_config(checkpoint, linked)
     for section in config.values():
@@ -62,7 +66,7 @@ def held_model(checkpoint: Mapping[str, Any], arguments: Mapping[str, Any], trus
         trust: Packages beside lit_gen and torch whose classes the checkpoint may name.
 
     Raises:
-        UserError: If it names a class of another package.
+        UserError: If it names a class of another package, or would have one trusted.
     """
     held = recorded_config(checkpoint).get("model", {}).get("init_args", {}).get("autoencoder")
     files = [name for name in ("codes_of", "latents_of") if name in arguments]
@@ -115,20 +119,43 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def run_settings(checkpoint: Path | None, trust: Sequence[str] = ()) -> dict[str, Any]:
-    """Returns how the run of a checkpoint was averaged and scored, from its config.yaml, as defaults for a parser.
+def take_run_settings(parser: ArgumentParser, checkpoint: Path | None, trust: Sequence[str] = ()) -> list[str]:
+    """Makes how the run of a checkpoint was averaged and scored, as its config.yaml says, the defaults of a parser.
 
-    Without it a test would score by another protocol than the run itself. Nothing is taken from a file that is missing,
-    damaged, or names classes that are not trusted.
+    Without it a test would score by another protocol than the run itself. A section that is damaged, or that names what
+    is not trusted, is left out.
+
+    Returns:
+        A line for each section that is left out, with the reason.
+
+    Raises:
+        UserError: If there is a setting that the parser has not.
     """
     folder = run_folder_of(checkpoint) if checkpoint else None
-    if folder is None or not (folder / "config.yaml").is_file():
-        return {}
+    path = folder / "config.yaml" if folder else None
+    if path is None or not path.is_file():
+        return []
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-        sections = {key: dict(config[key]) for key in ("ema", "evaluation", "points", "stacked") if key in config}
-        for section in sections.values():
-            check_trusted(str(folder / "config.yaml"), "lit_gen.callbacks", section, trust)
-    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError):
-        return {}
-    return {f"{key}.{name}": value for key, section in sections.items() for name, value in section.items()}
+        config = yaml.safe_load(path.read_text("utf-8"))
+        if not isinstance(config, Mapping):
+            raise ValueError(f"it holds a {type(config).__name__}")
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        unused = f"the run's own settings of {', '.join(_SCORING)} are not used"
+        return [f"{unused}: '{path}' cannot be read: {first_line(error)}"]
+    notes = []
+    for key in _SCORING:
+        section = config.get(key, {})
+        try:
+            if not isinstance(section, Mapping):
+                raise UserError(f"'{path}' holds a {type(section).__name__} there")
+            check_trusted(str(path), "lit_gen.callbacks", section, trust)
+        except UserError as error:
+            notes.append(f"the run's own settings of {key} are not used: {error}")
+            continue
+        for name, value in section.items():
+            try:
+                parser.set_defaults({f"{key}.{name}": value})
+            except KeyError as error:
+                complaint = f"Group '{key}' does not accept option '{name}'"
+                raise diagnose(complaint, parser, [(str(path), config)]) from error
+    return notes

@@ -3,7 +3,7 @@
 __all__ = ["Request", "default_name"]
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lit_gen.commands.arguments import flag_values, flag_words
 from lit_gen.commands.runs import MissingCheckpoint, find_checkpoint, run_folder_of
 from lit_gen.commands.shipped import resolve_config
 from lit_gen.errors import UserError, first_line
-from lit_gen.training.trust import check_trusted
+from lit_gen.training.trust import check_grants, check_trusted
 
 _CONFIG = ("--config", "-c")
 
@@ -29,7 +29,8 @@ class Request:
         runs: The folder that all runs lie in.
         name: The run's config name, None if there is neither a ``--config`` nor a run to go on with.
         checkpoint: The checkpoint file, if one is asked for.
-        trust: The packages whose classes the checkpoint, and a configuration that is found beside it, may name.
+        trust: The packages whose classes the checkpoint, and a configuration that is found beside it, may name, and the
+            programs that this may have run.
         notes: What the user should be told, a line each.
     """
 
@@ -79,9 +80,8 @@ class Request:
                 found = ["--config", str(saved), *found]
                 configs, name = [(str(saved), _load(saved))], _config_name(saved)
                 # Nobody has named this file: it may have come with the checkpoint from anywhere.
+                check_grants(str(saved), configs[0][1], trust)
                 check_trusted(str(saved), None, configs[0][1], [*trust, "pytorch_lightning"])
-                if unasked := [name for name in _trusted_in(configs[0][1]) if name not in trust]:
-                    raise UserError(f"{saved} trusts {', '.join(unasked)}: if you do, say so by --trust")
         return cls(found, configs, runs, name, checkpoint, trust, notes)
 
     def run_to_continue(self) -> Path | None:
@@ -98,19 +98,6 @@ def default_name(model: str, data: str) -> str:
     """Returns the name of a run without configuration file, such as ``gan_fashion_mnist``, from two class paths."""
     names = (path.split(".")[-1] for path in (model, data))
     return "_".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name) for name in names).lower()
-
-
-def _trusted_in(content: Any) -> Iterator[str]:
-    """Yields the packages that a configuration would have trusted, at any depth."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            if key == "trust":
-                yield from [value] if isinstance(value, str) else value or []
-            else:
-                yield from _trusted_in(value)
-    elif isinstance(content, list):
-        for value in content:
-            yield from _trusted_in(value)
 
 
 def _setting(key: str, arguments: Sequence[str], configs: Sequence[tuple[str, Mapping[str, Any]]]) -> str | None:

@@ -2,6 +2,7 @@
 
 __all__ = ["build_data", "build_model", "check_trusted", "load", "load_model", "read_checkpoint"]
 
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,12 @@ from lit_gen.training.module import GenerativeModule
 from lit_gen.training.recording import UNRECORDED, recorded
 from lit_gen.training.trust import check_trusted
 
+_CLASS = re.compile(r"Problem with given class_path '([\w.]+)'")
+_UNKNOWN = re.compile(
+    r"(?:Option|Key) '([^']+)' is not (?:accepted|expected)(?:\. Got value: Namespace\(class_path='([\w.]+)')?"
+)
+_NONE = "- Expected a <class 'NoneType'>"
+_TREE = ('Parser key "it"', "Does not validate", "Subtypes:", "Errors:", _NONE, "Given value")
 _TO_REBUILD: dict[str, type] = {"state_dict": Mapping, "hyper_parameters": Mapping}
 _TO_RESUME: dict[str, type] = {"state_dict": Mapping, "global_step": int, "pytorch-lightning_version": str}
 _MAPPINGS = ("state_dict", "loops", "callbacks", "hyper_parameters", "datamodule_hyper_parameters")
@@ -34,7 +41,8 @@ def load(path: str | Path, weights: str = "ema", trust: Sequence[str] = (), **ar
         arguments: Constructor arguments that replace the recorded ones.
 
     Raises:
-        UserError: If the file is missing, damaged, no checkpoint of lit_gen, or names a class of an untrusted package.
+        UserError: If the file is missing, damaged, no checkpoint of lit_gen, or names a class of an untrusted package
+            (or has one trusted, as that of a model over another, which was trained with ``--model.trust``).
     """
     return load_model(read_checkpoint(path), weights, trust, **arguments)
 
@@ -127,8 +135,25 @@ def _build(
         raise
     except Exception as error:
         raise UserError(
-            f"'{checkpoint['path']}' does not fit this version's {class_path}: {' '.join(str(error).split())}"
+            f"'{checkpoint['path']}' does not fit this version's {class_path}: {_reason(str(error))}"
         ) from error
+
+
+def _reason(message: str) -> str:
+    """Returns what a parser complains of, without the tree of types and values around it.
+
+    Most often it is an argument that another version had, at any depth; the innermost is what is wrong.
+    """
+    lines, owner, found = [], "", ("", -1)
+    for line in message.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if match := _CLASS.search(line):
+            owner = match[1]
+        if (match := _UNKNOWN.search(line)) and indent > found[1]:
+            found = f"{(match[2] or owner).rpartition('.')[2]} has no argument '{match[1]}'", indent
+        if not line.strip().startswith(_TREE):
+            lines.append(line.strip().removeprefix("- "))
+    return found[0] or " ".join(lines) or "no reason given"
 
 
 def _check_sums(path: Path) -> None:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from lit_gen.callbacks import EMA, SampleGrid
+from lit_gen.callbacks import EMA, Evaluation, SampleGrid
 from lit_gen.callbacks.ema import averaged, find_ema
 from lit_gen.errors import UserError
 from lit_gen.training.averaged_weights import averaged_state
@@ -250,6 +250,22 @@ def test_validate_takes_the_averages_of_the_checkpoint(
     run = trainer(callbacks=[EMA(60.0), Look()], limit_val_batches=1)
     run.validate(gan(), datamodule=digits(), ckpt_path=tmp_path / "it.ckpt", verbose=False)
     assert all(torch.equal(seen[name], value) for name, value in expected.items())
+
+
+def test_only_a_fit_begins_averages(
+    tmp_path: Path, gan: Callable[..., Any], digits: Any, pixels: Any, trainer: Callable[..., Trainer]
+) -> None:
+    """A checkpoint has none: what is scored are its weights as they are, and they are called so."""
+    trainer(callbacks=[ModelCheckpoint(tmp_path, "it", every_n_train_steps=6)]).fit(gan(), datamodule=digits())
+    ema = EMA(60.0, half_lives=[30.0])
+    evaluation = Evaluation(["fid"], pixels(), 50)
+    run = trainer(callbacks=[ema, evaluation], limit_val_batches=1)
+    run.validate(gan(), datamodule=digits(), ckpt_path=tmp_path / "it.ckpt", verbose=False)
+    assert evaluation.last_result is not None and evaluation.last_result.protocol.weights == "raw"
+    with pytest.raises(UserError, match="and the EMA keeps raw: "):
+        ema.chosen("ema:30")
+    run.save_checkpoint(tmp_path / "again.ckpt")
+    assert not averaged_state(read_checkpoint(tmp_path / "again.ckpt"))
 
 
 def test_the_order_of_callbacks_does_not_matter(

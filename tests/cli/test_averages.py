@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy
+import pytest
+import torch
 
 
 def test_a_run_of_several_half_lives(lit_gen):
@@ -46,3 +48,15 @@ def test_a_run_of_several_half_lives(lit_gen):
     assert said.status == 0 and "ema:10" in Path("all.csv").read_text()
     said = lit_gen("sample", "--ckpt_path", run, "--output", "y.npz", "--weights", "ema:11")
     assert said.status == 2 and "it has raw, ema, ema:10, ema:2000" in said.err
+
+
+@pytest.mark.parametrize("command", ["test", "evaluate"])
+def test_weights_without_an_average_are_called_raw(lit_gen, trained, command):
+    """Also where no config.yaml says that the run kept none."""
+    checkpoint = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)
+    del checkpoint["callbacks"]["EMA"]
+    torch.save(checkpoint, "alone.ckpt")
+    where = {"test": ("--trainer.accelerator", "cpu", "--evaluation.num_samples", 40)}
+    where["evaluate"] = ("--device", "cpu", "--num_samples", 40, "--metrics", "fid")
+    said = lit_gen(command, "--ckpt_path", "alone.ckpt", *where[command])
+    assert said.status == 0 and "40 images, raw weights" in said.out

@@ -77,3 +77,13 @@ def test_predictions_are_written_once(lit_gen, trained):
     assert lit_gen(*arguments, "--overwrite").status == 0
     assert Path("out/mine.txt").exists()
     assert sorted(path.name for path in Path().iterdir()) == ["out", "tiny.yaml"]
+
+
+def test_predictions_go_into_the_folder_that_one_stands_in(lit_gen, trained, monkeypatch):
+    """Which has no name of its own, as ".", for a temporary folder beside it."""
+    Path("here").mkdir()
+    monkeypatch.chdir("here")
+    limit = ("--trainer.limit_predict_batches", 1)
+    said = lit_gen("predict", "--ckpt_path", trained, "--output", ".", *limit)
+    assert said.status == 0, said.err
+    assert all(path.suffix == ".png" for path in Path().iterdir()) and any(Path().iterdir())

@@ -95,6 +95,8 @@ CASES = [
         ["test", "--ckpt_path", "stranger.ckpt"],
         "names somebody.Model; only classes of lit_gen, torch.nn and torch.optim",
     ),
+    (["test", "--ckpt_path", "x" * 300], "xxx' cannot be used: File name too long"),
+    (["test", "--ckpt_path", "older/version_0"], "no setting 'ema.half_lif' (in older/version_0/config.yaml); did"),
     (["validate", "--ckpt_path", "last"], "looked for runs/*/version_*/checkpoints/last.ckpt"),
     (["predict", *CKPT, "--output", "tiny.yaml"], "tiny.yaml is a file"),
     # data
@@ -117,6 +119,7 @@ CASES = [
     ([*GAN, "--ema.half_lives", "[10000]"], "each must be another"),
     ([*GAN, "--evaluation.weights", "ema:0"], "weights is 'ema:0'"),
     ([*SAMPLE, "--device", "gpux"], "there is no device 'gpux'"),
+    ([*SAMPLE, "--device", "meta"], "there is no device 'meta'"),
     (["evaluate"], "--ckpt_path is missing"),
     (["evaluate", *CKPT, "--metrics", "fd"], "did you mean 'fid'?"),
     (["evaluate", *CKPT, "--extractor", "Incepton"], "no class 'Incepton'; did you mean 'InceptionV3'?"),
@@ -138,6 +141,8 @@ def folder(lit_gen, trained):
     shutil.copy(trained / "checkpoints/last.ckpt", "good.ckpt")
     Path("cut.ckpt").write_bytes(Path("good.ckpt").read_bytes()[:5000])
     torch.save({"a": 1}, "other.ckpt")
+    shutil.copytree(trained, "older/version_0")
+    Path("older/version_0/config.yaml").write_text("ema: {half_lif: 3}")
     whole = {"state_dict": {}, "global_step": 0, "pytorch-lightning_version": "2.6.6"}
     torch.save({**whole, "hyper_parameters": {"_class_path": "somebody.Model"}}, "stranger.ckpt")
     return lit_gen
@@ -162,6 +167,7 @@ def test_a_mistake_is_one_line(folder, arguments, message):
         (UserError("two\n  lines"), 2, "lit-gen: two lines\n"),
         (torch.OutOfMemoryError("no memory"), 2, "out of memory: no memory; try a smaller --data.batch_size"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "the disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "runs"), 2, "'runs' cannot be used: Permission denied"),
         (KeyboardInterrupt(), 130, "lit-gen: interrupted\n"),
     ],
 )
@@ -180,12 +186,13 @@ def lit_gen_cli():
     return lit_gen.cli
 
 
-def test_a_defect_of_ours_keeps_its_traceback(lit_gen, monkeypatch):
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError("of no file")])
+def test_a_defect_of_ours_keeps_its_traceback(lit_gen, monkeypatch, error):
     def fail(*_):
-        raise ZeroDivisionError
+        raise error
 
     monkeypatch.setattr(lit_gen_cli(), "run", fail)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)):
         lit_gen("fit")
 
 

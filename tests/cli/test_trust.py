@@ -1,5 +1,6 @@
 """Checkpoints from elsewhere: damaged ones are refused by name, and none of them runs what it brings along."""
 
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,8 @@ def test_a_checkpoint_of_something_else_is_refused_by_name(lit_gen: Any, found: 
 
 def edit(path: Path, values: Any, section: str = "hyper_parameters") -> None:
     checkpoint = torch.load(path, weights_only=True)
+    if "trust" in values:  # of another model, which has no use for the rest
+        checkpoint[section] = {}
     checkpoint[section].update(values)
     torch.save(checkpoint, path)
 
@@ -133,7 +136,18 @@ ATTACKS: dict[str, Any] = {
     "imported by ours": {"generator_optimizer": "lit_gen.training.loading.ArgumentParser"},
     "built in": {"generator_optimizer": "sys.exit"},
     "no path": {"generator": {"class_path": 3}},
+    "its own trust": {"_class_path": "lit_gen.training.loading.load", "path": "inner.ckpt", "trust": ["evil"]},
+    "its own trust by a model over another": {
+        "_class_path": "lit_gen.models.LatentDiffusion",
+        "network": {"class_path": "lit_gen.nn.dense_denoiser.DenseDenoiser"},
+        "image_shape": [1, 8, 8],
+        "latents_of": "inner.ckpt",
+        "trust": ["evil"],
+    },
+    "its own trust deeper": {"options": [{"init_args.trust": ["evil"]}]},
+    "its own trust added": {"trust+": "evil"},
 }
+TRUSTED = [name for name, attack in ATTACKS.items() if "inner.ckpt" in attack.values()]
 
 
 @pytest.mark.parametrize("command", ["test", "sample"])
@@ -142,6 +156,8 @@ def test_a_checkpoint_names_classes_of_its_own(lit_gen: Any, found: Path, attack
     for module in ("evil", "évil", "found.version_0.evil"):
         plant(module)
     Path("found/version_0/network").write_text("class_path: evil.Network")
+    shutil.copy(found, "inner.ckpt")
+    edit(Path("inner.ckpt"), {"_class_path": "evil.Network"})
     edit(found, ATTACKS[attack])
     said = lit_gen(*COMMANDS[command])
     assert said.status == 2
@@ -182,14 +198,88 @@ def test_a_configuration_that_came_with_a_checkpoint_is_not_trusted_more(lit_gen
     assert said.status == 2
     assert f"'{path}' names evil_hook." in said.err
     assert "--trust evil_hook" in said.err
-    lit_gen(*COMMANDS["test"])
+    said = lit_gen(*COMMANDS["test"])
     assert not Path("planted").exists()
+    assert said.status == 0
+    (note,) = [line for line in said.err.splitlines() if "not used" in line]
+    assert note.startswith("lit-gen: the run's own settings of evaluation are not used: ")
+    assert "--trust evil_hook" in note
+
+
+@pytest.mark.parametrize("section", ["ema", "stacked"])
+def test_a_damaged_section_of_a_run_leaves_the_others(lit_gen: Any, found: Path, section: str) -> None:
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    config[section] = ["damaged"]
+    path.write_text(yaml.safe_dump(config))
+    said = lit_gen(*COMMANDS["test"])
+    assert said.status == 0
+    assert f"the run's own settings of {section} are not used: '{path}' holds a list there" in said.err
+    assert " 40 images," in said.out
+    path.write_text("{")
+    said = lit_gen(*COMMANDS["test"], "--evaluation.num_samples", 40)
+    assert said.status == 0
+    assert f"are not used: '{path}' cannot be read" in said.err
+
+
+class Program(torch.nn.Module):
+    """What a TorchScript file holds; as an extractor it gives the pixels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("by", ["class", "hash"])
+@pytest.mark.parametrize("command", ["test", "fit"])
+def test_a_configuration_that_came_with_a_checkpoint_runs_no_program(
+    lit_gen: Any, found: Path, command: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TorchScript that it names, by TorchModule or with a hash of its own."""
+    torch.jit.script(Program()).save("program.pt")
+    opened = []
+    load = torch.jit.load
+    monkeypatch.setattr(torch.jit, "load", lambda *given, **named: opened.append(given) or load(*given, **named))
+    path = Path("found/version_0/config.yaml")
+    config = yaml.safe_load(path.read_text())
+    name, more = {"class": ("TorchModule", {}), "hash": ("InceptionV3", {"weights_sha256": sha256("program.pt")})}[by]
+    config["evaluation"]["extractor"] = {
+        "class_path": f"lit_gen.metrics.extractors.{name}",
+        "init_args": {"weights_path": "program.pt", **more},
+    }
+    path.write_text(yaml.safe_dump(config))
+    words = COMMANDS["test"] if command == "test" else ["fit", *CKPT, "--trainer.max_steps", 14]
+    said = lit_gen(*words)
+    assert not opened
+    if command == "fit":
+        assert said.status == 2
+        assert f"'{path}' takes an extractor from program.pt, which may be a program" in said.err
+        assert "--trust program.pt" in said.err
+    lit_gen(*words, "--trust", "program.pt")
+    assert opened, "or nothing would have been shown"
+
+
+def sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_a_run_of_ones_own_needs_no_trust(lit_gen: Any, found: Path) -> None:
     said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
     assert said.status == 0, said.err
     assert "from step 12" in said.out
+
+
+@pytest.mark.parametrize("attack", TRUSTED)
+def test_what_a_checkpoint_trusts_is_trusted_if_the_user_says_so(lit_gen: Any, found: Path, attack: str) -> None:
+    friend = "friend_of_" + ("model" if "model" in attack else "loader")
+    plant(friend)
+    shutil.copy(found, "inner.ckpt")
+    edit(Path("inner.ckpt"), {"_class_path": f"{friend}.Network"})
+    edit(found, {**ATTACKS[attack], "trust": [friend]})
+    said = lit_gen(*COMMANDS["sample"])
+    assert f"'{found}' trusts {friend}: if you do, say so by --trust {friend}" in said.err
+    assert not Path("planted").exists()
+    said = lit_gen(*COMMANDS["sample"], "--trust", friend)
+    assert Path("planted").exists(), said.err
 
 
 def test_a_class_that_is_trusted_is_built(lit_gen: Any, found: Path) -> None:
@@ -230,4 +320,4 @@ def test_a_configuration_that_came_with_a_checkpoint_trusts_nobody(lit_gen: Any,
     config["model"]["init_args"]["trust"] = ["stranger"]
     path.write_text(yaml.safe_dump(config))
     said = lit_gen("fit", *CKPT, "--trainer.max_steps", 14)
-    assert said.status == 2 and f"{path} trusts stranger: if you do, say so by --trust" in said.err
+    assert said.status == 2 and f"'{path}' trusts stranger: if you do, say so by --trust stranger" in said.err
