@@ -221,7 +221,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(trained: Path, tmp_path: Pa
 
 
 def test_labels_of_a_guided_teacher_come_along(tmp_path: Path) -> None:
-    own: Any = {**diffusions.FLOW, "sampler": Euler(2), "conditional": True, "label_dropout": 0.0}
+    own: Any = {**diffusions.FLOW, "sampler": Euler(2), "conditional": True}
     teacher = diffusions.made("v, guided", **own)
     pairs = draw_pairs(teacher, torch.arange(6), 4, 0, 3, torch.device("cpu"))
     assert pairs.label is not None and {*pairs.label.tolist()} <= {0, 1, 2}
@@ -229,8 +229,8 @@ def test_labels_of_a_guided_teacher_come_along(tmp_path: Path) -> None:
     pairs.write(tmp_path / "pairs.npz")
     assert_same(NoisePairs.read(tmp_path / "pairs.npz"), pairs)
     ends = []
-    for reflow in (None, Reflow(str(tmp_path / "last.ckpt"), num_pairs=20)):
-        model, trainer = diffusions.made("v, guided", **own, reflow=reflow), quiet_trainer(tmp_path, 2)
+    for student in ({}, {"reflow": Reflow(str(tmp_path / "last.ckpt"), num_pairs=20), "guidance": 1.0}):
+        model, trainer = diffusions.made("v, guided", **own, **student), quiet_trainer(tmp_path, 2)
         trainer.fit(model, diffusions.batches(diffusions.IMAGE))
         trainer.save_checkpoint(tmp_path / "last.ckpt")
         ends.append(model.eval().sample(3, torch.arange(3), generators(0, range(3))))
