@@ -195,7 +195,8 @@ def plot(runs: Path, file: Path) -> None:
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}")
         axis.set_title(f"{name}, {MODELS[name][2]:,} samples")
-        axis.legend()
+        axis.set_ylim(top=1.2 * axis.get_ylim()[1])  # room for the legend
+        axis.legend(loc="upper right", ncols=3, fontsize=8)
     save_figure(figure, file)
 
 
