@@ -271,7 +271,7 @@ def test_what_cannot_be_is_refused() -> None:
         ("ddpm", {"noise_schedule": LinearBetas(100)}, "signal-to-noise ratio of 0.57"),
         ("edm", {"noise_schedule": EDMSchedule(sigma_max=1.0)}, "signal-to-noise ratio of 1"),
         ("ddpm", {"sampler": Ancestral(3, variance="learned")}, "set model.learned_variance"),
-        ("ddpm", {"likelihood": VariationalBound(3, variance="learned")}, "set model.learned_variance"),
+        ("ddpm", {"likelihood": VariationalBound(3, variance="learned")}, "which need model.learned_variance"),
         ("ddpm", {"sampler": DDIM(0)}, "must be at least 1"),
         ("transformer", {"optimal_transport": True, "likelihood": VariationalBound(3)}, "needs ProbabilityFlow"),
     ):
