@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import signal
 import warnings
 from collections.abc import Callable, Iterator
@@ -136,3 +137,10 @@ def fit_diffusion(fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Fit:
         return fit(folder, "--config", "tiny.yaml", *arguments)
 
     return run
+
+
+@pytest.fixture
+def found(lit_gen: Call, trained: Path) -> Path:
+    """The last checkpoint of a run's folder that came from elsewhere."""
+    shutil.copytree(trained, "found/version_0")
+    return Path("found/version_0/checkpoints/last.ckpt")
